@@ -1,0 +1,368 @@
+import { Assembly, type Piece } from "./assembly.js"
+import * as CloseCode from "./CloseCode.js"
+import * as Extension from "./Extension.js"
+import * as Frame from "./Frame.js"
+import * as mask from "./mask.js"
+import { copyOf } from "./native.js"
+import * as utf8 from "./utf8.js"
+
+/**
+ * Bytes in, messages and control frames out.
+ *
+ * All frames of a chunk are read in one pass. Payloads are unmasked where they
+ * lie; text is decoded straight out of the chunk; binary payloads and what is
+ * not complete yet are copied out, so the chunk's memory may be used again as
+ * soon as `decode` returns. No sequence of bytes makes it throw.
+ *
+ * @see RFC 6455 §5
+ */
+
+/** What is read, in the order of the wire. Called from inside `decode`; must neither throw nor decode. */
+export interface Receiver {
+  readonly message: (message: string | Uint8Array) => void
+  /** A part of a message that was asked for in fragments; text is never cut inside a character. */
+  readonly fragment: (fragment: Piece) => void
+  readonly ping: (payload: Uint8Array) => void
+  readonly pong: (payload: Uint8Array) => void
+  /** The peer's close frame: the last thing that is read. */
+  readonly close: (close: Frame.Close) => void
+}
+
+export interface Limits {
+  /** Payload of a message in bytes, after extensions; 1 MiB unless told otherwise. Above it: 1009. */
+  readonly maxMessageSize: number
+  /** Payload of one frame in bytes; as the message unless told otherwise. Above it: 1009. */
+  readonly maxFrameSize: number
+  /** Frames of one message, empty ones included; 16,384 unless told otherwise. Above it: 1008. */
+  readonly maxFragments: number
+}
+
+export const defaultLimits: Limits = { maxMessageSize: 1_048_576, maxFrameSize: 1_048_576, maxFragments: 16_384 }
+
+export interface Options extends Limits {
+  /** Our end: what a server reads is masked, what a client reads is not. RFC 6455 §5.1. */
+  readonly role: Frame.Role
+  readonly receiver: Receiver
+  /** The agreed extensions, in order. */
+  readonly codecs?: ReadonlyArray<Extension.Codec> | undefined
+}
+
+/** The longest header: two bytes, eight of length, four of masking key. */
+const MAX_HEADER = 14
+
+const wrong = (reason: string): Frame.Violation => Frame.violation(CloseCode.ProtocolError, reason)
+
+const tooBig = (size: number, option: string, limit: number): Frame.Violation =>
+  Frame.violation(CloseCode.MessageTooBig, `${size} bytes exceed ${option} (${limit} bytes)`)
+
+const notUtf8 = Frame.violation(CloseCode.InvalidFramePayloadData, "text message that is not UTF-8")
+
+export class FrameDecoder {
+  private readonly masked: boolean
+  private readonly receiver: Receiver
+  private readonly limits: Limits
+  private readonly codecs: ReadonlyArray<Extension.Codec>
+  private readonly rsvBits: number
+
+  /** A header that the end of a chunk cut; made when that first happens. */
+  private cut: Uint8Array | undefined
+  private cutLength = 0
+
+  /** The frame whose payload is arriving: how much of it is missing, and its masking key. */
+  private missing = 0
+  private inPayload = false
+  private opcode = 0
+  private fin = false
+  private rsv = 0
+  private length = 0
+  private key = 0
+
+  /** The data message that is arriving, and the control frame that is. */
+  private message: Assembly | undefined
+  private control: Uint8Array | undefined
+  /** How often the message has been continued. */
+  private fragments = 0
+
+  private inFragments = false
+  private discarding = false
+  private ended = false
+  private failed: Frame.Violation | undefined
+
+  constructor(options: Options) {
+    this.masked = options.role === "server"
+    this.receiver = options.receiver
+    this.limits = options
+    this.codecs = options.codecs ?? []
+    this.rsvBits = Extension.reservedBits(this.codecs) ?? 0
+  }
+
+  /** Whether a message has begun and is not complete. */
+  get isPartial(): boolean {
+    return !this.ended && (this.message !== undefined || this.inPayload || this.cutLength > 0)
+  }
+
+  /** From now on data is checked and counted, but neither kept nor handed over: our close frame is out. RFC 6455 §5.5.1. */
+  discard(): void {
+    this.discarding = true
+    this.message?.drop()
+  }
+
+  /** Hands over the message that is arriving, or else the next one, in fragments as they come. */
+  receiveFragments(): void {
+    this.inFragments = true
+    const { message } = this
+    if (message !== undefined && !this.discarding) this.handOver(message, false)
+  }
+
+  /** Reads a chunk, which is ours to change until this returns; after a violation or a close frame nothing is read any more. */
+  decode(chunk: Uint8Array): Frame.Violation | undefined {
+    let at = 0
+    const end = chunk.length
+    while (at < end && !this.ended) {
+      if (this.inPayload) {
+        at = this.takePayload(chunk, at, end)
+      } else if (this.cutLength > 0) {
+        at = this.completeHeader(chunk, at, end)
+      } else {
+        at = this.takeFrame(chunk, at, end)
+      }
+      if (at < 0) return this.failed
+    }
+    return undefined
+  }
+
+  private fail(violation: Frame.Violation): -1 {
+    this.ended = true
+    this.failed = violation
+    this.message = undefined
+    this.control = undefined
+    return -1
+  }
+
+  /** Reads a frame that begins at an offset; returns where the next one begins, or -1 after a violation. */
+  private takeFrame(bytes: Uint8Array, at: number, end: number): number {
+    const size = headerLength(bytes, at, end, this.masked)
+    if (at + size > end) {
+      // What is there of a header can already be wrong, and a peer may wait for our answer before it sends the rest.
+      if (end - at >= 2) {
+        const violation = this.checkStart(bytes[at]!, bytes[at + 1]!)
+        if (violation !== undefined) return this.fail(violation)
+      }
+      this.cut ??= new Uint8Array(MAX_HEADER)
+      this.cut.set(bytes.subarray(at, end))
+      this.cutLength = end - at
+      return end
+    }
+    const violation = this.readHeader(bytes, at, size)
+    if (violation !== undefined) return this.fail(violation)
+    return this.takePayload(bytes, at + size, end)
+  }
+
+  /** Adds bytes to a header that was cut until it is whole. */
+  private completeHeader(bytes: Uint8Array, from: number, end: number): number {
+    const cut = this.cut!
+    let at = from
+    while (at < end) {
+      cut[this.cutLength++] = bytes[at++]!
+      const size = headerLength(cut, 0, this.cutLength, this.masked)
+      if (this.cutLength === 2) {
+        const violation = this.checkStart(cut[0]!, cut[1]!)
+        if (violation !== undefined) return this.fail(violation)
+      }
+      if (this.cutLength < size) continue
+      this.cutLength = 0
+      const violation = this.readHeader(cut, 0, size)
+      if (violation !== undefined) return this.fail(violation)
+      // The payload may be empty, and then no further byte brings us here.
+      return this.takePayload(bytes, at, end)
+    }
+    return at
+  }
+
+  /** What the first two bytes of a frame must satisfy. */
+  private checkStart(first: number, second: number): Frame.Violation | undefined {
+    const opcode = first & 0x0f
+    const rsv = (first >>> 4) & 0x07
+    const fin = first >= 0x80
+    // §5.1: a client masks all its frames, a server none.
+    if (second >= 0x80 !== this.masked) {
+      return wrong(this.masked ? "frame of a client without a mask" : "frame of a server with a mask")
+    }
+    if (Frame.isControl(opcode)) {
+      if (opcode > Frame.Opcode.Pong) return wrong(`reserved opcode ${opcode}`)
+      // §5.5: at most 125 bytes, never fragmented.
+      if ((second & 0x7f) > Frame.maxControlPayload) return wrong("control frame longer than 125 bytes")
+      if (!fin) return wrong("fragmented control frame")
+      // §5.2: no extension that we know gives these bits a meaning in control frames.
+      if (rsv !== 0) return wrong("control frame with reserved bits set")
+      return undefined
+    }
+    if (opcode > Frame.Opcode.Binary) return wrong(`reserved opcode ${opcode}`)
+    if (opcode === Frame.Opcode.Continuation) {
+      // §5.4: a continuation belongs to a message that has begun, and nothing else may come inside of one.
+      if (this.message === undefined) return wrong("continuation without a message to continue")
+      if (rsv !== 0) return wrong("continuation with reserved bits set")
+      return undefined
+    }
+    if (this.message !== undefined) return wrong("new message inside of a fragmented one")
+    // §5.2: bits that no agreed extension owns must be 0.
+    if ((rsv & ~this.rsvBits) !== 0) return wrong("reserved bits set without an extension that uses them")
+    return undefined
+  }
+
+  /** Reads a whole header and gets ready for its payload. */
+  private readHeader(bytes: Uint8Array, at: number, size: number): Frame.Violation | undefined {
+    const first = bytes[at]!
+    const second = bytes[at + 1]!
+    const violation = this.checkStart(first, second)
+    if (violation !== undefined) return violation
+    let length = second & 0x7f
+    if (length === 126) {
+      length = (bytes[at + 2]! << 8) | bytes[at + 3]!
+      // §5.2: the minimal number of bytes must be used.
+      if (length < 126) return wrong("length not in its shortest form")
+    } else if (length === 127) {
+      // §5.2: the most significant bit must be 0.
+      if (bytes[at + 2]! >= 0x80) return wrong("length above 2^63")
+      length = readUint32(bytes, at + 2) * 0x100000000 + readUint32(bytes, at + 6)
+      if (length < 65536) return wrong("length not in its shortest form")
+    }
+    this.opcode = first & 0x0f
+    this.fin = first >= 0x80
+    this.length = length
+    this.missing = length
+    this.key = this.masked ? readUint32(bytes, at + size - 4) : 0
+    this.inPayload = true
+    return Frame.isControl(this.opcode) ? undefined : this.begin((first >>> 4) & 0x07)
+  }
+
+  /** Opens or continues a message; limits are checked before a byte of the payload is kept. */
+  private begin(rsv: number): Frame.Violation | undefined {
+    const { limits, length } = this
+    const before = this.message === undefined ? 0 : this.message.size
+    if (length > limits.maxFrameSize) return tooBig(length, "maxFrameSize", limits.maxFrameSize)
+    if (before + length > limits.maxMessageSize) return tooBig(before + length, "maxMessageSize", limits.maxMessageSize)
+    if (this.opcode === Frame.Opcode.Continuation) {
+      this.fragments++
+      if (this.fragments > limits.maxFragments) {
+        return Frame.violation(CloseCode.PolicyViolation, `more than maxFragments (${limits.maxFragments}) frames`)
+      }
+      this.message!.expect(length, this.fin)
+      return undefined
+    }
+    this.fragments = 1
+    // A whole frame inside one chunk needs no assembly: takePayload sees that none was made.
+    this.rsv = rsv
+    return undefined
+  }
+
+  /** Takes what is there of the current frame's payload. */
+  private takePayload(bytes: Uint8Array, at: number, end: number): number {
+    const available = Math.min(this.missing, end - at)
+    const to = at + available
+    if (this.masked && available > 0) mask.xor(bytes, at, to, this.key, this.length - this.missing)
+    this.missing -= available
+    if (this.missing === 0) this.inPayload = false
+    const whole = available === this.length
+    if (Frame.isControl(this.opcode)) return this.takeControl(bytes, at, to, whole)
+    if (whole && this.fin && this.message === undefined && !this.inFragments) return this.takeMessage(bytes, at, to)
+    return this.takePart(bytes, at, to)
+  }
+
+  /** The hot path: a message that is one frame, all of it in this chunk. */
+  private takeMessage(bytes: Uint8Array, at: number, to: number): number {
+    if (this.rsv !== 0) {
+      const payload = Extension.decode(this.codecs, copyOf(bytes, at, to), this.rsv, this.limits.maxMessageSize)
+      if (!(payload instanceof Uint8Array)) return this.fail(payload)
+      return this.deliver(payload, 0, payload.length, this.opcode === Frame.Opcode.Text, payload) ?? to
+    }
+    return this.deliver(bytes, at, to, this.opcode === Frame.Opcode.Text, undefined) ?? to
+  }
+
+  /** Hands a message over; `owned` is its payload where that is already memory of its own. */
+  private deliver(bytes: Uint8Array, at: number, to: number, isText: boolean, owned: Uint8Array | undefined) {
+    if (isText) {
+      const text = utf8.decode(bytes, at, to)
+      if (text === undefined) return this.fail(notUtf8)
+      if (!this.discarding) this.receiver.message(text)
+    } else if (!this.discarding) {
+      this.receiver.message(owned ?? copyOf(bytes, at, to))
+    }
+    return undefined
+  }
+
+  /** A part of a message: a fragment, or a piece of a frame that is still arriving. */
+  private takePart(bytes: Uint8Array, at: number, to: number): number {
+    let { message } = this
+    if (message === undefined) {
+      message = new Assembly(this.opcode === Frame.Opcode.Text, this.rsv, this.discarding)
+      message.expect(this.length, this.fin)
+      this.message = message
+    }
+    if (!message.append(bytes, at, to)) return this.fail(notUtf8)
+    const complete = this.missing === 0 && this.fin
+    if (complete) this.message = undefined
+    if (this.inFragments && message.rsv === 0) {
+      if (complete && !message.isWhole()) return this.fail(notUtf8)
+      if (!this.discarding) this.handOver(message, complete)
+      return to
+    }
+    return complete ? this.completeMessage(message, to) : to
+  }
+
+  private completeMessage(message: Assembly, to: number): number {
+    this.inFragments = false
+    if (!message.isWhole()) return this.fail(notUtf8)
+    if (this.discarding) return to
+    if (message.rsv === 0) {
+      this.receiver.message(message.take())
+      return to
+    }
+    const payload = Extension.decode(this.codecs, message.takeBytes(), message.rsv, this.limits.maxMessageSize)
+    if (!(payload instanceof Uint8Array)) return this.fail(payload)
+    return this.deliver(payload, 0, payload.length, message.isText, payload) ?? to
+  }
+
+  private handOver(message: Assembly, final: boolean): void {
+    if (final) this.inFragments = false
+    const data = message.takePiece()
+    if (final || data.length > 0) this.receiver.fragment({ data, final })
+  }
+
+  private takeControl(bytes: Uint8Array, at: number, to: number, whole: boolean): number {
+    if (!whole) {
+      this.control ??= new Uint8Array(this.length)
+      this.control.set(bytes.subarray(at, to), this.length - this.missing - (to - at))
+      if (this.missing > 0) return to
+    }
+    const payload = this.control ?? copyOf(bytes, at, to)
+    this.control = undefined
+    switch (this.opcode) {
+      case Frame.Opcode.Ping:
+        this.receiver.ping(payload)
+        return to
+      case Frame.Opcode.Pong:
+        this.receiver.pong(payload)
+        return to
+      default: {
+        const close = Frame.parseClose(payload)
+        if ("_tag" in close) return this.fail(close)
+        // §1.4: what follows a close frame is discarded.
+        this.ended = true
+        this.message = undefined
+        this.receiver.close(close)
+        return to
+      }
+    }
+  }
+}
+
+/** How long the header at an offset is, as far as its first two bytes tell; 2 when they are not all there. */
+const headerLength = (bytes: Uint8Array, at: number, end: number, masked: boolean): number => {
+  if (end - at < 2) return 2
+  const length = bytes[at + 1]! & 0x7f
+  return (length < 126 ? 2 : length === 126 ? 4 : 10) + (masked ? 4 : 0)
+}
+
+const readUint32 = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
