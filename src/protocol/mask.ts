@@ -116,7 +116,10 @@ const xorTiles = (xor: Vectorised["xor"], bytes: Uint8Array, start: number, end:
  */
 export const xor = (bytes: Uint8Array, start: number, end: number, key: number, offset: number): void => {
   const turned = rotate(key, offset)
-  if (end - start < WORDS_FROM) return xorBytes(bytes, start, end, turned)
+  if (end - start < WORDS_FROM) {
+    xorBytes(bytes, start, end, turned)
+    return
+  }
   const base = bytes.byteOffset
   const from = start + (-(base + start) & 3)
   xorBytes(bytes, start, from, turned)

@@ -1,0 +1,47 @@
+import * as Data from "effect/Data"
+
+/** What was being done when the transport failed. */
+export type Operation = "connect" | "tls" | "handshake" | "stream"
+
+/**
+ * The stream of bytes to a peer could not be had, or broke.
+ *
+ * `code` is the system's or TLS's word where it has one, as `ECONNREFUSED` or
+ * `DEPTH_ZERO_SELF_SIGNED_CERT`; `peer` is the other end's host and port.
+ */
+export class TransportError extends Data.TaggedError("TransportError")<{
+  readonly operation: Operation
+  readonly peer: string
+  readonly code: string | undefined
+  readonly cause: unknown
+}> {
+  override get message() {
+    const why = this.cause instanceof Error ? this.cause.message : String(this.cause ?? "no reason given")
+    return `${failed[this.operation]} ${this.peer}: ${why}${advice(this.code)}`
+  }
+}
+
+const failed: Record<Operation, string> = {
+  connect: "cannot connect to",
+  tls: "cannot agree on TLS with",
+  handshake: "no HTTP answer from",
+  stream: "lost the connection to"
+}
+
+const advice = (code: string | undefined): string => {
+  switch (code) {
+    case "ECONNREFUSED":
+      return ". Is the server running, and on this port?"
+    case "ENOTFOUND":
+      return ". Check the host name."
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+      return ". To trust it, give its certificate or its authority's as the option tls.ca."
+    case "ERR_SSL_WRONG_VERSION_NUMBER":
+    case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
+      return ". The server does not speak TLS on this port: use ws:// for it."
+    default:
+      return ""
+  }
+}
