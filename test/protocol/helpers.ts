@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer"
 import { FastCheck as fc } from "effect"
+import { vi } from "vitest"
 import type { Codec, Extension } from "../../src/protocol/Extension.js"
 import * as Frame from "../../src/protocol/Frame.js"
 import { defaultLimits, FrameDecoder, type Options } from "../../src/protocol/FrameDecoder.js"
@@ -11,12 +12,40 @@ export const unhex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(t
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 
+/** The text with U+FFFD for every unpaired surrogate. */
+export const wellFormed = (text: string): string => Buffer.from(text).toString()
+
 export const join = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => Uint8Array.from(Buffer.concat([...parts]))
 
 export const filled = (length: number, byte = 0x2a): Uint8Array => new Uint8Array(length).fill(byte)
 
 /** Small values that differ from byte to byte, so that a byte in the wrong place is seen. */
 export const counting = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff)
+
+/**
+ * A module and all that it imports, loaded anew where the runtime has less than
+ * Node: `builtin` stands for `process.getBuiltinModule`, `globals` for others.
+ */
+export const loadWhere = async <Module>(
+  load: () => Promise<Module>,
+  { builtin, globals = {} }: { builtin?: (name: string) => unknown; globals?: Record<string, unknown> }
+): Promise<Module> => {
+  vi.resetModules()
+  const getBuiltinModule = process.getBuiltinModule
+  if (builtin !== undefined) Object.assign(process, { getBuiltinModule: builtin })
+  for (const [name, value] of Object.entries(globals)) vi.stubGlobal(name, value)
+  try {
+    return await load()
+  } finally {
+    vi.unstubAllGlobals()
+    Object.assign(process, { getBuiltinModule })
+    vi.resetModules()
+  }
+}
+
+/** A module as it loads in a browser. */
+export const loadPortable = <Module>(load: () => Promise<Module>): Promise<Module> =>
+  loadWhere(load, { builtin: () => undefined })
 
 /** What a decoder said, in order: payloads in hex, text as it is, a violation last. */
 export type Event = ReadonlyArray<string | number | boolean>
@@ -138,7 +167,9 @@ export const conversation: fc.Arbitrary<Conversation> = fc
   .record({
     role: fc.constantFrom<Frame.Role>("client", "server"),
     messages: fc.array(messageFrames, { maxLength: 5 }),
-    close: fc.option(fc.constantFrom(Frame.close({ code: 1000, reason: "bye" }), Frame.close({ code: 1005, reason: "" }))),
+    close: fc.option(
+      fc.constantFrom(Frame.close({ code: 1000, reason: "bye" }), Frame.close({ code: 1005, reason: "" }))
+    ),
     keys: fc.infiniteStream(key)
   })
   .map(({ role, messages, close, keys }) => ({

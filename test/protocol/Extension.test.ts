@@ -1,0 +1,97 @@
+import { describe, expect, it } from "vitest"
+import * as Extension from "../../src/protocol/Extension.js"
+import { violation } from "../../src/protocol/Frame.js"
+import { hex, inverting, unhex } from "./helpers.js"
+
+/** Writes its mark behind a payload and takes it off again. */
+const marking = (rsv: number, mark: number): Extension.Codec => ({
+  rsv,
+  encode: (payload) => Uint8Array.from([...payload, mark]),
+  decode: (payload) => (payload.at(-1) === mark ? payload.slice(0, -1) : violation(1007, `no mark ${mark}`))
+})
+
+const passing: Extension.Codec = {
+  rsv: 4,
+  encode: () => undefined,
+  decode: () => violation(1007, "was never encoded")
+}
+
+/** Makes every byte thrice, without a look at the limit. */
+const bomb: Extension.Codec = {
+  rsv: 4,
+  encode: (payload) => payload,
+  decode: (payload) => Uint8Array.from([...payload, ...payload, ...payload])
+}
+
+const first = marking(4, 0xa1)
+const second = marking(2, 0xb2)
+
+describe("Extension.reservedBits", () => {
+  it("puts together the bits of all codecs", () => {
+    expect(Extension.reservedBits([])).toBe(0)
+    expect(Extension.reservedBits([first])).toBe(4)
+    expect(Extension.reservedBits([first, second, inverting(1)])).toBe(7)
+  })
+
+  it.each([
+    [4, 4],
+    [6, 2],
+    [1, 7]
+  ])("does not let two codecs have the same bit: %i and %i", (one, other) => {
+    expect(Extension.reservedBits([inverting(one), inverting(other)])).toBeUndefined()
+  })
+})
+
+describe("Extension.encode", () => {
+  it("goes through the codecs in order and sets the bits of each", () => {
+    const { payload, rsv } = Extension.encode([first, second], unhex("00"))
+    expect([hex(payload), rsv]).toEqual(["00a1b2", 6])
+  })
+
+  it("leaves out the bits of a codec that leaves the message as it is", () => {
+    const untouched = unhex("00")
+    expect(Extension.encode([passing], untouched)).toEqual({ payload: untouched, rsv: 0 })
+    const { payload, rsv } = Extension.encode([passing, second], untouched)
+    expect([hex(payload), rsv]).toEqual(["00b2", 2])
+  })
+
+  it("leaves a message as it is where nothing is agreed", () => {
+    expect(Extension.encode([], unhex("01"))).toEqual({ payload: unhex("01"), rsv: 0 })
+  })
+})
+
+describe("Extension.decode", () => {
+  it("goes back through the codecs, last first", () => {
+    expect(Extension.decode([first, second], unhex("00a1b2"), 6, 9)).toEqual(unhex("00"))
+  })
+
+  it("passes over codecs whose bits the message does not have", () => {
+    expect(Extension.decode([first, second], unhex("00a1"), 4, 9)).toEqual(unhex("00"))
+    expect(Extension.decode([first, second], unhex("00b2"), 2, 9)).toEqual(unhex("00"))
+    expect(Extension.decode([first, inverting(3)], unhex("00a1"), 5, 9)).toEqual(unhex("00"))
+  })
+
+  it("ends at the first codec that finds a violation", () => {
+    expect(Extension.decode([first, second], unhex("00"), 6, 9)).toEqual(violation(1007, "no mark 178"))
+  })
+
+  it("lets a message of exactly the limit through and no byte more, whatever a codec makes of it", () => {
+    expect(Extension.decode([bomb], unhex("0102"), 4, 6)).toEqual(unhex("010201020102"))
+    expect(Extension.decode([bomb], unhex("0102"), 4, 5)).toEqual(
+      violation(1009, "a message of 6 bytes exceeds maxMessageSize (5)")
+    )
+  })
+
+  it("tells each codec the limit", () => {
+    const limits: Array<number> = []
+    const codec: Extension.Codec = {
+      ...first,
+      decode: (payload, limit) => {
+        limits.push(limit)
+        return payload
+      }
+    }
+    Extension.decode([codec, inverting(2)], unhex("00"), 4, 77)
+    expect(limits).toEqual([77])
+  })
+})
