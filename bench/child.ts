@@ -5,8 +5,9 @@ export interface Child<Out, In extends Tagged> {
   readonly send: (message: Out) => void
   /** The next message, which must have this tag. Rejects when it has another, and when the process is over. */
   readonly receive: <Tag extends In["_tag"]>(tag: Tag) => Promise<Extract<In, { readonly _tag: Tag }>>
-  /** Completes when the process is gone. */
-  readonly kill: () => Promise<void>
+  /** Completes when the process is gone, with how it ended. */
+  readonly ended: Promise<Error>
+  readonly kill: () => Promise<unknown>
 }
 
 interface Tagged {
@@ -55,16 +56,14 @@ export const startChild = <Out extends Tagged, In extends Tagged>(
   let over: Error | undefined
   let stderr = ""
 
-  const gone = new Promise<void>((resolve) => {
+  const ended = new Promise<Error>((resolve) => {
     const end = (how: string): void => {
-      over ??= new Error(how)
+      over = new Error(how)
       wake()
-      resolve()
+      resolve(over)
     }
     child.on("error", (error) => end(`${command} could not be started: ${error.message}`))
-    child.on("close", (code, signal) =>
-      end(`the process ended by itself (${signal ?? `exit ${code}`})${cause(stderr)}`)
-    )
+    child.on("close", (code, signal) => end(`it ended by itself (${signal ?? `exit ${code}`})${cause(stderr)}`))
   })
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     stderr = (stderr + text).slice(-4000)
@@ -94,9 +93,10 @@ export const startChild = <Out extends Tagged, In extends Tagged>(
       if (hasTag(message, tag)) return message
       throw new UnexpectedMessage(message)
     },
+    ended,
     kill: () => {
       child.kill("SIGKILL")
-      return gone
+      return ended
     }
   }
 }

@@ -64,9 +64,9 @@ const guard = async (options: Options): Promise<boolean> => {
   return all
 }
 
-/** The same run must pass with an honest server and name the wrong bytes of the liar. */
+/** The same run must pass with ws, which shares no code with this folder, and name the wrong bytes of the liar. */
 const selfTest = async ({ workloads }: Options): Promise<boolean> => {
-  const outcome = async (server: "raw" | "liar", workload: WorkloadName) => {
+  const outcome = async (server: "ws" | "liar", workload: WorkloadName) => {
     try {
       await measure(server, workload, { seconds: 0.5, warmUpSeconds: 0.2 })
       return { caught: false, said: "passed" }
@@ -77,9 +77,9 @@ const selfTest = async ({ workloads }: Options): Promise<boolean> => {
   }
   let all = true
   for (const workload of workloads) {
-    const honest = await outcome("raw", workload)
+    const honest = await outcome("ws", workload)
     const liar = await outcome("liar", workload)
-    print(`${workload} raw:  ${honest.said}\n${workload} liar: ${liar.said}`)
+    print(`${workload} ws:   ${honest.said}\n${workload} liar: ${liar.said}`)
     all &&= honest.said === "passed" && liar.caught
   }
   print(all ? "The liar was caught, the honest server was not." : "SELF-TEST FAILED")

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { built } from "./build.js"
 import { type Child, startChild, UnexpectedMessage } from "./child.js"
 import type { Failed, Fault, FromLoad, FromServer, ToLoad, ToServer } from "./messages.js"
@@ -94,18 +95,22 @@ export const measure = async (
     }
   } catch (error) {
     if (expired) throw new RunFailed(`${stage}: not over after ${limit} seconds, stopped`)
-    throw explain(stage, error)
+    throw await explain(stage, error, serving)
   } finally {
     clearTimeout(deadline)
     await kill()
   }
 }
 
-const explain = (stage: string, error: unknown): RunFailed => {
-  if (error instanceof UnexpectedMessage && isFailed(error.received)) {
-    return new RunFailed(`${stage}: ${error.received.reason}`, error.received.fault)
+/** Says what was seen, by the load generator and, if the server has died of it, in the server's last words. */
+const explain = async (stage: string, error: unknown, serving: Child<ToServer, FromServer>): Promise<RunFailed> => {
+  if (!(error instanceof UnexpectedMessage && isFailed(error.received))) {
+    return new RunFailed(`${stage}: ${error instanceof Error ? error.message : String(error)}`)
   }
-  return new RunFailed(`${stage}: ${error instanceof Error ? error.message : String(error)}`)
+  const { fault, reason } = error.received
+  // The connections end a moment before the process does.
+  const died = fault === "Disconnected" ? await Promise.race([serving.ended, sleep(500)]) : undefined
+  return new RunFailed(`${stage}: ${reason}${died ? `; the server: ${died.message}` : ""}`, fault)
 }
 
 const isFailed = (message: { readonly _tag: string }): message is Failed => message._tag === "Failed"
