@@ -104,7 +104,8 @@ export const fitReason = (reason: string): string => {
   const bytes = utf8.encode(reason)
   if (bytes.length <= maxReason) return reason
   const whole = maxReason - utf8.incompleteTail(bytes, 0, maxReason)
-  return utf8.decode(bytes, 0, whole) ?? ""
+  // What `encode` wrote is UTF-8, and no character of it is cut.
+  return utf8.decode(bytes, 0, whole)!
 }
 
 /** The size of a header without its masking key: lengths stand in the shortest of three forms. RFC 6455 §5.2. */

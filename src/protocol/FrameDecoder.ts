@@ -84,6 +84,8 @@ export class FrameDecoder {
   private fragments = 0
 
   private inFragments = false
+  /** Whether a part of the current message has been handed over. */
+  private handedOver = false
   private discarding = false
   private ended = false
   private failed: Frame.Violation | undefined
@@ -111,7 +113,15 @@ export class FrameDecoder {
   receiveFragments(): void {
     this.inFragments = true
     const { message } = this
-    if (message !== undefined && !this.discarding) this.handOver(message, false)
+    // What an extension has encoded is handed over whole, once it is decoded.
+    if (message !== undefined && message.rsv === 0 && !this.discarding) this.handOver(message, false)
+  }
+
+  /** Takes `receiveFragments` back; false when a part has been handed over already, and the rest will be. */
+  receiveWhole(): boolean {
+    if (this.inFragments && this.handedOver) return false
+    this.inFragments = false
+    return true
   }
 
   /** Reads a chunk, which is ours to change until this returns; after a violation or a close frame nothing is read any more. */
@@ -272,6 +282,7 @@ export class FrameDecoder {
   /** The hot path: a message that is one frame, all of it in this chunk. */
   private takeMessage(bytes: Uint8Array, at: number, to: number): number {
     if (this.rsv !== 0) {
+      if (this.discarding) return to
       const payload = Extension.decode(this.codecs, copyOf(bytes, at, to), this.rsv, this.limits.maxMessageSize)
       if (!(payload instanceof Uint8Array)) return this.fail(payload)
       return this.deliver(payload, 0, payload.length, this.opcode === Frame.Opcode.Text, payload) ?? to
@@ -326,11 +337,14 @@ export class FrameDecoder {
   private handOver(message: Assembly, final: boolean): void {
     if (final) this.inFragments = false
     const data = message.takePiece()
-    if (final || data.length > 0) this.receiver.fragment({ data, final })
+    if (!final && data.length === 0) return
+    this.handedOver = !final
+    this.receiver.fragment({ data, final })
   }
 
   private takeControl(bytes: Uint8Array, at: number, to: number, whole: boolean): number {
-    if (!whole) {
+    // A chunk may also end between the header and the payload, so that all of the payload comes after the first call.
+    if (!whole || this.control !== undefined) {
       this.control ??= new Uint8Array(this.length)
       this.control.set(bytes.subarray(at, to), this.length - this.missing - (to - at))
       if (this.missing > 0) return to

@@ -86,8 +86,15 @@ export class FrameEncoder {
    * lies, and returns where the header ends. A client's payload is masked in
    * place, so it has to be memory of ours.
    */
-  writeHeaderOf(target: Uint8Array, at: number, opcode: Frame.Opcode, payload: Uint8Array, rsv: number): number {
-    const begin = Frame.writeHeader(target, at, Frame.firstByte(true, rsv, opcode), this.masked, payload.length)
+  writeHeaderOf(
+    target: Uint8Array,
+    at: number,
+    opcode: Frame.Opcode,
+    fin: boolean,
+    payload: Uint8Array,
+    rsv = 0
+  ): number {
+    const begin = Frame.writeHeader(target, at, Frame.firstByte(fin, rsv, opcode), this.masked, payload.length)
     if (!this.masked) return begin
     const key = this.maskingKeys()
     mask.xor(payload, 0, payload.length, key, 0)

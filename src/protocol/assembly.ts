@@ -82,16 +82,21 @@ export class Assembly {
     return length > bytes.length / 2 ? bytes.subarray(0, length) : copyOf(bytes, 0, length)
   }
 
-  /** The whole message; a text has been validated on the way. */
+  /** The whole message. */
   take(): string | Uint8Array {
-    return this.isText ? (utf8.decode(this.bytes, 0, this.length) ?? "") : this.takeBytes()
+    return this.isText ? this.textTo(this.length) : this.takeBytes()
+  }
+
+  /** The text up to an offset where no character is cut: `append` has validated it, so there is one. */
+  private textTo(end: number): string {
+    return utf8.decode(this.bytes, 0, end)!
   }
 
   /** What has come since the last piece; the bytes of a character that is not complete stay for the next. */
   takePiece(): string | Uint8Array {
     const keep = this.isText ? utf8.incompleteTail(this.bytes, 0, this.length) : 0
     const end = this.length - keep
-    const piece = this.isText ? (utf8.decode(this.bytes, 0, end) ?? "") : copyOf(this.bytes, 0, end)
+    const piece = this.isText ? this.textTo(end) : copyOf(this.bytes, 0, end)
     this.bytes.copyWithin(0, end, this.length)
     this.length = keep
     return piece

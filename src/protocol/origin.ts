@@ -13,6 +13,6 @@ const withoutDefaultPort = (host: string): string => host.replace(/:(?:80|443)$/
 export const isSameOrigin = (origin: string, host: string): boolean => {
   if (!URL.canParse(origin) || !URL.canParse(`http://${host}/`)) return false
   const page = new URL(origin)
-  if (page.host === "" || (page.protocol !== "http:" && page.protocol !== "https:")) return false
+  if (page.protocol !== "http:" && page.protocol !== "https:") return false
   return withoutDefaultPort(page.host) === withoutDefaultPort(new URL(`http://${host}/`).host)
 }

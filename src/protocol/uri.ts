@@ -26,7 +26,6 @@ export const parse = (uri: string | URL): WebSocketUri | string => {
   if (!secure && url.protocol !== "ws:") return `its scheme is ${url.protocol.slice(0, -1)}, not ws or wss`
   // §3: fragment identifiers are meaningless and must not be used.
   if (url.hash !== "" || url.href.endsWith("#")) return "it has a fragment, which a WebSocket URI must not"
-  if (url.hostname === "") return "it has no host"
   const username = decode(url.username)
   const password = decode(url.password)
   if (username === undefined || password === undefined) return "its user information is not percent-encoded UTF-8"

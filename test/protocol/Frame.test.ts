@@ -1,7 +1,8 @@
 import { FastCheck as fc } from "effect"
 import { describe, expect, it } from "vitest"
 import * as Frame from "../../src/protocol/Frame.js"
-import { filled, hex, key, unhex, unicode, utf8, wellFormed } from "./helpers.js"
+import { key, unicode } from "./arbitraries.js"
+import { filled, hex, unhex, utf8, wellFormed } from "./helpers.js"
 
 const wire = (frame: Frame.Frame, maskingKey?: number) => hex(Frame.serialize(frame, maskingKey))
 const plainHex = (text: string) => text.replaceAll(" ", "")

@@ -2,7 +2,8 @@ import { FastCheck as fc } from "effect"
 import { describe, expect, it } from "vitest"
 import * as Frame from "../../src/protocol/Frame.js"
 import { FrameEncoder, maxHeader } from "../../src/protocol/FrameEncoder.js"
-import { counting, filled, hex, inverting, key, loadPortable, unhex, unicode, utf8 } from "./helpers.js"
+import { key, unicode } from "./arbitraries.js"
+import { counting, filled, hex, inverting, loadPortable, unhex, utf8 } from "./helpers.js"
 
 const { Opcode } = Frame
 

@@ -1,7 +1,8 @@
 import { FastCheck as fc } from "effect"
 import { describe, expect, it } from "vitest"
 import { Assembly } from "../../src/protocol/assembly.js"
-import { chop, counting, filled, hex, join, loadPortable, sizes, unhex, unicode, utf8, wellFormed } from "./helpers.js"
+import { sizes, unicode } from "./arbitraries.js"
+import { chop, counting, filled, hex, join, loadPortable, unhex, utf8, wellFormed } from "./helpers.js"
 
 const MIB = 1_048_576
 

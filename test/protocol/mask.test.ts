@@ -1,7 +1,8 @@
 import { FastCheck as fc } from "effect"
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import * as here from "../../src/protocol/mask.js"
-import { counting, filled, hex, key as keys, loadWhere, unhex } from "./helpers.js"
+import { key as keys } from "./arbitraries.js"
+import { counting, filled, hex, loadWhere, unhex } from "./helpers.js"
 
 /** RFC 6455 §5.3 to the letter. */
 const naive = (bytes: Uint8Array, start: number, end: number, key: number, offset: number): void => {

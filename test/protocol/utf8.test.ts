@@ -1,19 +1,8 @@
 import { FastCheck as fc } from "effect"
 import { describe, expect, it } from "vitest"
 import * as here from "../../src/protocol/utf8.js"
-import {
-  chop,
-  counting,
-  utf8 as encoded,
-  filled,
-  hex,
-  join,
-  loadPortable,
-  sizes,
-  unhex,
-  unicode,
-  wellFormed
-} from "./helpers.js"
+import { sizes, unicode } from "./arbitraries.js"
+import { chop, counting, utf8 as encoded, filled, hex, join, loadPortable, unhex, wellFormed } from "./helpers.js"
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
