@@ -55,6 +55,7 @@ const because = (cause: Cause): string => {
 export const describe = ({ sent, received, initiator, cause }: Closure): string => {
   const ours = frame("we", sent)
   const theirs = frame("peer", received)
-  const said = sent === undefined && received === undefined ? [] : initiator === "local" ? [ours, theirs] : [theirs, ours]
+  const said =
+    sent === undefined && received === undefined ? [] : initiator === "local" ? [ours, theirs] : [theirs, ours]
   return [...said, ...(cause === undefined ? [] : [because(cause)])].join("; ")
 }

@@ -30,7 +30,7 @@ export interface Sink {
   /** All that was written has left. */
   readonly drain: () => void
   /** The stream is no more: called once, last. */
-  readonly close: (error: TransportError | undefined) => void
+  readonly closed: (error: TransportError | undefined) => void
 }
 
 /**

@@ -17,7 +17,7 @@ export class TransportError extends Data.TaggedError("TransportError")<{
 }> {
   override get message() {
     const why = this.cause instanceof Error ? this.cause.message : String(this.cause ?? "no reason given")
-    return `${failed[this.operation]} ${this.peer}: ${why}${advice(this.code)}`
+    return `${failed[this.operation]} ${this.peer}: ${why}${advice(this.operation, this.code)}`
   }
 }
 
@@ -28,8 +28,10 @@ const failed: Record<Operation, string> = {
   stream: "lost the connection to"
 }
 
-const advice = (code: string | undefined): string => {
+const advice = (operation: Operation, code: string | undefined): string => {
   switch (code) {
+    case "ECONNRESET":
+      return operation === "handshake" ? ". If the server speaks TLS on this port, use wss:// for it." : ""
     case "ECONNREFUSED":
       return ". Is the server running, and on this port?"
     case "ENOTFOUND":

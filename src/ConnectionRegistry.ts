@@ -1,0 +1,165 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { pipe } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Connection, Message } from "./Connection.js"
+import type { LiveConnection } from "./liveConnection.js"
+import * as CloseCode from "./protocol/CloseCode.js"
+import * as Frame from "./protocol/Frame.js"
+
+/** A connection has come or gone. */
+export type Change =
+  | { readonly _tag: "Joined"; readonly connection: Connection }
+  | { readonly _tag: "Left"; readonly connection: Connection }
+
+/**
+ * What happens to a connection that has `sendHighWaterMark` bytes waiting when a broadcast comes:
+ * it is closed with 1013 (`TryAgainLater`), the broadcast waits for it, or it misses this message, or older ones.
+ */
+export type SlowPeerPolicy = "close" | "suspend" | "dropNewest" | "dropOldest"
+
+export interface BroadcastOptions {
+  /** `close` unless told otherwise: a peer that cannot keep up would fall behind without end. */
+  readonly slowPeers?: SlowPeerPolicy | undefined
+  /** Who gets the message: everybody unless told otherwise. */
+  readonly to?: ((connection: Connection) => boolean) | undefined
+}
+
+export interface BroadcastReport {
+  /** How many connections it was accepted for. */
+  readonly sent: number
+  /** Those that were too slow, or had closed before they could take it. */
+  readonly missed: ReadonlyArray<Connection>
+}
+
+export interface Service {
+  readonly size: Effect.Effect<number>
+  readonly get: (id: number) => Effect.Effect<Option.Option<Connection>>
+  readonly connections: Effect.Effect<ReadonlyArray<Connection>>
+  /** What comes and goes from now on; a subscriber that is more than 4,096 changes behind loses the oldest. */
+  readonly changes: Stream.Stream<Change>
+  /**
+   * Sends a message to all open connections: encoded once, the same bytes for
+   * everybody. Closed connections are skipped. Completes when every connection
+   * has accepted it, at once unless `slowPeers` is `suspend`. Never fails.
+   */
+  readonly broadcast: (message: Message, options?: BroadcastOptions) => Effect.Effect<BroadcastReport>
+  /** Closes all connections at the same time and waits for the end of their closing handshakes. */
+  readonly closeAll: (close?: Partial<Frame.Close>) => Effect.Effect<void>
+}
+
+/** The live connections of one server. Entries enter and leave with the connection; its handlers and whoever runs beside them share it. */
+export class ConnectionRegistry extends Context.Tag("effect-websockets/ConnectionRegistry")<
+  ConnectionRegistry,
+  Service
+>() {}
+
+/** How far a subscriber of `changes` may be behind. */
+const CHANGES_KEPT = 4096
+
+/** The registry as its server has it. */
+export interface Registry {
+  readonly service: Service
+  readonly add: (connection: LiveConnection) => void
+  readonly remove: (connection: LiveConnection) => void
+}
+
+/** @internal */
+export const unsafeMake = (): Registry => {
+  const live = new Map<number, LiveConnection>()
+  const listeners = new Set<(change: Change) => void>()
+  const tell = (change: Change): void => {
+    for (const listener of listeners) listener(change)
+  }
+  const service: Service = {
+    size: Effect.sync(() => live.size),
+    get: (id) => Effect.sync(() => Option.fromNullable(live.get(id))),
+    connections: Effect.sync(() => [...live.values()]),
+    changes: Stream.asyncPush<Change>(
+      (emit) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const listener = (change: Change) => void emit.single(change)
+            listeners.add(listener)
+            return listener
+          }),
+          (listener) => Effect.sync(() => listeners.delete(listener))
+        ),
+      { bufferSize: CHANGES_KEPT, strategy: "sliding" }
+    ),
+    broadcast: (message, options = {}) => Effect.suspend(() => broadcast(live.values(), message, options)),
+    closeAll: (close) =>
+      Effect.suspend(() =>
+        Effect.forEach([...live.values()], (connection) => connection.close(close), {
+          concurrency: "unbounded",
+          discard: true
+        })
+      )
+  }
+  return {
+    service,
+    add: (connection) => {
+      live.set(connection.id, connection)
+      tell({ _tag: "Joined", connection })
+    },
+    remove: (connection) => {
+      if (live.delete(connection.id)) tell({ _tag: "Left", connection })
+    }
+  }
+}
+
+const broadcast = (
+  connections: Iterable<LiveConnection>,
+  message: Message,
+  { slowPeers = "close", to }: BroadcastOptions
+): Effect.Effect<BroadcastReport> => {
+  // Encoded at the first connection that can take the same bytes as others; a copy, as the caller's may change.
+  let frame: Uint8Array | undefined
+  const put = (connection: LiveConnection): boolean => {
+    const { outbox } = connection.lifecycle
+    if (!outbox.takesFrames) return outbox.message(message)
+    frame ??= Frame.serialize(typeof message === "string" ? Frame.text(message) : Frame.binary(message))
+    outbox.frames(frame)
+    return true
+  }
+  let sent = 0
+  const missed: Array<Connection> = []
+  const waiting: Array<Effect.Effect<void>> = []
+  const wait = (connection: LiveConnection): void => {
+    waiting.push(
+      Effect.match(
+        connection.inTurn(() => put(connection)),
+        {
+          onSuccess: () => void sent++,
+          onFailure: () => void missed.push(connection)
+        }
+      )
+    )
+  }
+  for (const connection of [...connections]) {
+    const { lifecycle } = connection
+    const { outbox } = lifecycle
+    if (!lifecycle.isOpen || (to !== undefined && !to(connection))) continue
+    if (outbox.isFree) {
+      put(connection)
+      sent++
+    } else if (slowPeers === "suspend" || (!outbox.isFull() && !outbox.isOpenForMessages)) {
+      // Above the mark, or behind a message in fragments that is below it.
+      wait(connection)
+    } else if (!outbox.isFull() || (slowPeers === "dropOldest" && outbox.dropOldest())) {
+      put(connection)
+      sent++
+    } else {
+      missed.push(connection)
+      if (slowPeers === "close") {
+        lifecycle.startClose({ code: CloseCode.TryAgainLater, reason: "too slow for what is broadcast" })
+      }
+    }
+  }
+  const report = Effect.sync((): BroadcastReport => ({ sent, missed }))
+  return pipe(
+    Effect.forEach(waiting, (one) => one, { concurrency: "unbounded", discard: true }),
+    Effect.zipRight(report)
+  )
+}

@@ -1,0 +1,166 @@
+import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
+import type { HttpServerResponse } from "@effect/platform/HttpServerResponse"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import type { Connection } from "./Connection.js"
+import { ConnectionRegistry, unsafeMake } from "./ConnectionRegistry.js"
+import { makeEngine } from "./deadlines.js"
+import * as Framing from "./Framing.js"
+import * as Handshake from "./Handshake.js"
+import type { ListenError } from "./ListenError.js"
+import { Serving, type ServingParts } from "./serving.js"
+import { type ConnectionOptions, milliseconds, positive, resolve } from "./settings.js"
+import * as Transport from "./Transport.js"
+
+/** What a server is told as data. */
+export interface ServerSettings extends ConnectionOptions {
+  /** How long a peer may take from connecting to the end of its request, TLS included, before it is cut: 10 seconds. */
+  readonly openTimeout?: Duration.DurationInput | undefined
+  /** How many peers may be that far at a time; more are cut at once: 1,000. */
+  readonly maxHandshakes?: number | undefined
+  /** The subprotocols that are spoken, the first choice first. A client that offers none of them gets 400. RFC 6455 §1.9. */
+  readonly subprotocols?: ReadonlyArray<string> | undefined
+  /**
+   * Pages of which origins may connect, as `https://example.com`; `null` is a page opened as a file. Unless told
+   * otherwise those whose host and port are the request's own. Clients that send no `Origin` are no pages. RFC 6455 §10.2.
+   */
+  readonly origins?: ReadonlyArray<string | RegExp | null> | undefined
+  /** Lets in the pages of every origin, which opens the door to cross-site WebSocket hijacking. */
+  readonly dangerouslyAcceptAnyOrigin?: boolean | undefined
+}
+
+/** What a server is told as functions. */
+export interface ServerHooks<P = never, R = never> {
+  /**
+   * Sees every well-formed request before it is answered, also those for no WebSocket.
+   *
+   * A `Context` goes on, and its services are there for this connection's handler; nothing goes on without any;
+   * a response, as value or as failure, is the answer. A request for no WebSocket that goes on gets 426. Resources
+   * acquired here are released when the connection is over, or when the answer is given. RFC 6455 §4.2.2.
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing goes on.
+  readonly onRequest?:
+    | ((
+        request: HttpServerRequest
+        // biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing goes on.
+      ) => Effect.Effect<Context.Context<P> | HttpServerResponse | void, HttpServerResponse, R>)
+    | undefined
+  /** Chooses a subprotocol of those offered, or none; instead of `subprotocols`. RFC 6455 §4.2.2. */
+  readonly selectSubprotocol?: ((offered: ReadonlyArray<string>) => string | undefined) | undefined
+}
+
+export type ServerOptions<P = never, R = never> = ServerSettings & ServerHooks<P, R>
+
+export const defaults = { openTimeout: "10 seconds", maxHandshakes: 1_000 } as const
+
+/** A server that listens. */
+export class WebSocketServer extends Context.Tag("effect-websockets/WebSocketServer")<
+  WebSocketServer,
+  {
+    /** Where it listens, with the real port where 0 was asked for. A user's own server that does not listen yet has none. */
+    readonly addresses: ReadonlyArray<Transport.Address>
+    /** The first of them; a defect where there is none. */
+    readonly address: Transport.Address
+  }
+>() {}
+
+/** What the server itself gives to handlers, and what a handler's connection has of its own. */
+type Provided<P> = P | Scope.Scope | ConnectionRegistry
+
+/**
+ * A server that runs a handler for each connection.
+ *
+ * The handler is an Effect in a fiber of its own, whose `Scope` ends with the
+ * connection. Its end decides how the connection is closed: with 1000 when it
+ * returns, with 1001 when it is interrupted, which happens when the server
+ * stops, with 1011 when it fails or dies, and then its cause is logged. A
+ * handler that fails with its connection's `ConnectionClosed` has seen a
+ * normal end. It is not interrupted when the peer leaves: it learns of that
+ * from the next operation on the connection.
+ *
+ * When the layer's scope closes the server refuses new peers, closes all
+ * connections at the same time and waits for them, each at most
+ * `closeTimeout`; then it stops listening.
+ */
+export const layer = <A, E, R, P = never, R2 = never>(
+  handler: (connection: Connection) => Effect.Effect<A, E, R>,
+  options: ServerOptions<P, R2> = {}
+): Layer.Layer<
+  WebSocketServer | ConnectionRegistry,
+  ListenError,
+  Transport.Listener | Exclude<R, Provided<P>> | Exclude<R2, Provided<never>>
+> =>
+  Layer.scopedContext(
+    serve(handler, options) as Effect.Effect<
+      Context.Context<WebSocketServer | ConnectionRegistry>,
+      ListenError,
+      Scope.Scope | Transport.Listener | Exclude<R, Provided<P>> | Exclude<R2, Provided<never>>
+    >
+  )
+
+/** The same with settings that are, or contain, `Config`s. */
+export const layerConfig = <A, E, R, P = never, R2 = never>(
+  handler: (connection: Connection) => Effect.Effect<A, E, R>,
+  settings: Config.Config.Wrap<ServerSettings>,
+  hooks: ServerHooks<P, R2> = {}
+): Layer.Layer<
+  WebSocketServer | ConnectionRegistry,
+  ListenError | ConfigError,
+  Transport.Listener | Exclude<R, Provided<P>> | Exclude<R2, Provided<never>>
+> => Layer.unwrapEffect(Effect.map(Config.unwrap(settings), (plain) => layer(handler, { ...plain, ...hooks })))
+
+const serve = <A, E, R, P, R2>(
+  handler: (connection: Connection) => Effect.Effect<A, E, R>,
+  options: ServerOptions<P, R2>
+) =>
+  Effect.gen(function* () {
+    const listener = yield* Transport.Listener
+    const framing = yield* Framing.Framing
+    const handshake = yield* Handshake.Handshake
+    const scope = yield* Effect.scope
+    const context = yield* Effect.context<never>()
+    const engine = yield* makeEngine
+    const registry = unsafeMake()
+    const serving = new Serving({
+      engine,
+      framing,
+      handshake,
+      settings: resolve(options),
+      policy: {
+        subprotocols: options.selectSubprotocol ?? options.subprotocols,
+        origins: options.origins,
+        dangerouslyAcceptAnyOrigin: options.dangerouslyAcceptAnyOrigin,
+        extensions: framing.extensions
+      },
+      openTimeout: milliseconds("openTimeout", options.openTimeout ?? defaults.openTimeout),
+      maxHandshakes: positive("maxHandshakes", options.maxHandshakes ?? defaults.maxHandshakes),
+      registry,
+      context: Context.add(context, ConnectionRegistry, registry.service),
+      // What both need is in the layer's context or the connection's, as the type of `layer` says.
+      handler: handler as ServingParts["handler"],
+      onRequest: options.onRequest as ServingParts["onRequest"]
+    })
+    const listening = yield* Scope.make()
+    // The whole order of stopping, in one finalizer: whoever runs it in parallel with others cannot part it.
+    yield* Scope.addFinalizerExit(scope, (exit) =>
+      serving.stop.pipe(
+        Effect.zipRight(Effect.sync(() => engine.deadlines.stop())),
+        Effect.zipRight(Scope.close(listening, exit))
+      )
+    )
+    const addresses = yield* Scope.extend(listener.listen(serving), listening)
+    return Context.make(WebSocketServer, {
+      addresses,
+      get address() {
+        const [first] = addresses
+        if (first === undefined)
+          throw new Error("the server that was given does not listen yet: ask it for its address")
+        return first
+      }
+    }).pipe(Context.add(ConnectionRegistry, registry.service))
+  })

@@ -1,0 +1,185 @@
+import { isNonEmptyArray, type NonEmptyArray } from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type { RuntimeFiber } from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import { ConcurrencyError } from "./ConcurrencyError.js"
+import type { ConnectionClosed } from "./ConnectionClosed.js"
+
+/**
+ * The messages of one connection that nobody has taken yet, and the fiber that
+ * waits for them.
+ *
+ * Whatever fills it wakes that fiber once per chunk of input, not once per
+ * message; the fiber takes messages out in plain JavaScript.
+ */
+
+/** Whole messages: text or binary. */
+export type Message = string | Uint8Array
+
+/** Charged for each message beside its content: what small ones cost in memory. */
+const OVERHEAD = 64
+
+const sizeOf = (message: unknown): number =>
+  OVERHEAD + (typeof message === "string" || message instanceof Uint8Array ? message.length : 0)
+
+/** Who fills an inbox, and is told how far it has been emptied. */
+export interface Supplier {
+  /** A reader has taken everything and asks for more. */
+  readonly idle: () => void
+  /** What is kept has sunk well below the high-water mark again. */
+  readonly roomy: () => void
+  /** How the connection ended; asked for only when it has. */
+  readonly exit: () => Exit.Exit<never, ConnectionClosed>
+}
+
+type Fiber = RuntimeFiber<unknown, unknown>
+
+export class Inbox<A = Message> {
+  private items: Array<A> = []
+  private head = 0
+  /** Bytes, with the overhead of each message. */
+  private size = 0
+  private aboveMark = false
+  private over = false
+  /** The fiber that waits, or has been woken and has not run yet. */
+  private reader: Fiber | undefined
+  private readerIsInterruptible = false
+  /** Ends the reader's wait; undefined once that is done. */
+  private resume: (() => void) | undefined
+  private readonly supplier: Supplier
+  private readonly highWaterMark: number
+
+  constructor(supplier: Supplier, highWaterMark: number) {
+    this.supplier = supplier
+    this.highWaterMark = highWaterMark
+  }
+
+  /** Adds a message; `wake` follows when the chunk that it came in is read. */
+  push(message: A): void {
+    this.items.push(message)
+    this.size += sizeOf(message)
+  }
+
+  isEmpty(): boolean {
+    return this.head === this.items.length
+  }
+
+  isFull(): boolean {
+    return this.size >= this.highWaterMark
+  }
+
+  /** Whether a fiber waits for messages: all before have been taken and dealt with. */
+  isAwaited(): boolean {
+    return this.resume !== undefined && !this.readerIsGone()
+  }
+
+  /** Whether the reader will never take anything: it has ended, or its wait was interrupted. */
+  private readerIsGone(): boolean {
+    const reader = this.reader!
+    return (
+      reader.unsafePoll() !== null ||
+      (this.readerIsInterruptible && !Cause.isEmpty(reader.getFiberRef(FiberRef.interruptedCause)))
+    )
+  }
+
+  /** The supplier has stopped at the mark and wants to hear when there is room. */
+  awaitRoom(): void {
+    this.aboveMark = true
+  }
+
+  /** Wakes the reader if there is something for it. */
+  wake(): void {
+    const { resume } = this
+    if (resume === undefined || (this.isEmpty() && !this.over)) return
+    this.resume = undefined
+    resume()
+  }
+
+  /** No message comes any more: who has taken those that are there finds the end. */
+  end(): void {
+    this.over = true
+    this.wake()
+  }
+
+  /** Whether everything has been taken and nothing more will come. */
+  get isEnded(): boolean {
+    return this.over && this.isEmpty()
+  }
+
+  /** Whether a message can be had now, in this fiber: nobody else waits or has just been woken. */
+  get isReady(): boolean {
+    return this.reader === undefined && this.head < this.items.length
+  }
+
+  /** Takes the first message out; where there is none, another fiber was quicker. */
+  take(): A {
+    if (this.isEmpty()) throw new ConcurrencyError()
+    const message = this.items[this.head]!
+    this.head++
+    if (this.head === this.items.length) {
+      this.items.length = 0
+      this.head = 0
+    } else if (this.head >= 1024) {
+      this.items.splice(0, this.head)
+      this.head = 0
+    }
+    this.sunk(sizeOf(message))
+    return message
+  }
+
+  /** Takes out all messages. */
+  takeAll(): NonEmptyArray<A> {
+    const all = this.head === 0 ? this.items : this.items.slice(this.head)
+    if (!isNonEmptyArray(all)) throw new ConcurrencyError()
+    this.items = []
+    this.head = 0
+    this.sunk(this.size)
+    return all
+  }
+
+  /** Takes messages off the front for as long as they satisfy a predicate. */
+  dropWhile(isDropped: (message: A) => boolean): void {
+    while (!this.isEmpty() && isDropped(this.items[this.head]!)) this.take()
+  }
+
+  private sunk(by: number): void {
+    this.size -= by
+    // Half empty, not just below: otherwise each message taken would start and stop the reading.
+    if (this.aboveMark && this.size <= this.highWaterMark / 2) {
+      this.aboveMark = false
+      this.supplier.roomy()
+    }
+  }
+
+  /**
+   * Waits until there is a message or the end, then goes on with an effect
+   * that looks for itself. Made once and run often: the parts that do not
+   * change between two waits are prepared here.
+   */
+  waitThen<B, E>(next: Effect.Effect<B, E>): Effect.Effect<B, E | ConcurrencyError> {
+    const woken = Effect.suspend(() => {
+      this.reader = undefined
+      return next
+    })
+    // One declared parameter and no canceller: an interrupted reader is seen to be gone, and its resumption never runs.
+    const parked = Effect.async<B, E>((resume) => {
+      this.resume = () => resume(woken)
+    })
+    return Effect.withFiberRuntime<B, E | ConcurrencyError>((fiber, status) => {
+      if (this.reader !== undefined) {
+        if (this.reader !== fiber && !this.readerIsGone()) return Effect.fail(new ConcurrencyError())
+        this.reader = undefined
+        this.resume = undefined
+        return next
+      }
+      this.supplier.idle()
+      if (!this.isEmpty() || this.over) return next
+      this.reader = fiber
+      this.readerIsInterruptible = RuntimeFlags.interruptible(status.runtimeFlags)
+      return parked
+    })
+  }
+}

@@ -1,0 +1,421 @@
+import * as Exit from "effect/Exit"
+import { ConnectionClosed } from "./ConnectionClosed.js"
+import type { Deadlines, Entry } from "./deadlines.js"
+import { Inbox, type Message, type Supplier } from "./inbox.js"
+import { Outbox } from "./outbox.js"
+import type { Piece } from "./protocol/assembly.js"
+import * as CloseCode from "./protocol/CloseCode.js"
+import type { Codec } from "./protocol/Extension.js"
+import * as Frame from "./protocol/Frame.js"
+import { FrameDecoder, type Limits, type Receiver } from "./protocol/FrameDecoder.js"
+import { FrameEncoder, type MaskingKeys } from "./protocol/FrameEncoder.js"
+import * as Protocol from "./protocol/Protocol.js"
+import type { ByteStream, Sink } from "./Transport.js"
+import type { TransportError } from "./TransportError.js"
+
+/**
+ * One connection at work, without Effect: bytes come in from the transport,
+ * messages go to the inbox, what is sent goes through the outbox, and the
+ * state of the closing handshake changes in one place.
+ */
+
+/** A connection's settings as numbers: milliseconds, bytes, counts; Infinity turns a deadline off. */
+export interface Settings extends Limits {
+  readonly closeTimeout: number
+  readonly pingInterval: number
+  readonly pingTimeout: number
+  readonly messageTimeout: number
+  readonly maxPingsPerSecond: number
+  readonly receiveHighWaterMark: number
+  readonly sendHighWaterMark: number
+}
+
+export interface Parts {
+  readonly role: Frame.Role
+  readonly stream: ByteStream
+  readonly settings: Settings
+  readonly codecs: ReadonlyArray<Codec>
+  readonly maskingKeys: MaskingKeys
+  /** Four unpredictable bytes for the payload of each ping of ours. */
+  readonly pingPayloads: () => number
+  readonly deadlines: Deadlines
+}
+
+type Change = (state: Protocol.State) => Protocol.Step
+
+interface Ping {
+  readonly payload: number
+  readonly sentAt: number
+  /** Called with the round-trip time in milliseconds, or without when the connection has ended. */
+  readonly done: ((elapsed: number | undefined) => void) | undefined
+}
+
+const NEVER = Number.POSITIVE_INFINITY
+const NONE = -1
+
+/** Runs behind the microtasks and the input that are there now. */
+const macrotask: (run: () => void) => void =
+  typeof setImmediate === "function" ? (run) => void setImmediate(run) : (run) => void setTimeout(run, 0)
+
+export class Lifecycle implements Sink, Receiver, Supplier, Entry {
+  readonly role: Frame.Role
+  readonly inbox: Inbox<Message | Piece>
+  readonly outbox: Outbox
+  private current: Protocol.State = Protocol.open
+  private readonly decoder: FrameDecoder
+  readonly stream: ByteStream
+  private readonly settings: Settings
+  private readonly deadlines: Deadlines
+  private readonly pingPayloads: () => number
+
+  /** What ends the connection and stands behind messages that have not been taken. */
+  private late: Array<Change> = []
+  private paused = false
+  /** Since when a message is arriving, and whether one has been completed by the current chunk. */
+  private partialSince = NONE
+  private completed = false
+  private dropsFragments = false
+
+  private lastHeard: number
+  /** A keepalive ping is out, and nothing has been heard since. */
+  private awaitsPong = false
+  private pingedAt = NONE
+  private pings: Array<Ping> = []
+  private ponged = false
+  private pingsFrom = NONE
+  private pingCount = 0
+  /** The latest measured round-trip time, in milliseconds. */
+  latency: number | undefined
+
+  private closeDue = NEVER
+  dueAt = NEVER
+  place = NONE
+  private whenClosed: Array<() => void> = []
+  private failure: ConnectionClosed | undefined
+  private failed: Exit.Exit<never, ConnectionClosed> | undefined
+
+  constructor({ role, stream, settings, codecs, maskingKeys, pingPayloads, deadlines }: Parts) {
+    this.role = role
+    this.stream = stream
+    this.settings = settings
+    this.deadlines = deadlines
+    this.pingPayloads = pingPayloads
+    this.inbox = new Inbox<Message | Piece>(this, settings.receiveHighWaterMark)
+    const { maxMessageSize, maxFrameSize, maxFragments } = settings
+    this.decoder = new FrameDecoder({ role, receiver: this, codecs, maxMessageSize, maxFrameSize, maxFragments })
+    this.outbox = new Outbox(stream, new FrameEncoder({ role, maskingKeys, codecs }), settings.sendHighWaterMark)
+    this.lastHeard = deadlines.now()
+    this.scheduleBy(this.lastHeard + settings.pingInterval)
+    stream.attach(this)
+  }
+
+  get state(): Protocol.State {
+    return this.current
+  }
+
+  get isOpen(): boolean {
+    return this.current._tag === "Open"
+  }
+
+  // From the transport
+
+  data(bytes: Uint8Array): void {
+    const now = this.deadlines.now()
+    this.lastHeard = now
+    this.awaitsPong = false
+    this.completed = false
+    const violation = this.decoder.decode(bytes)
+    if (violation !== undefined) this.later((state) => Protocol.fail(state, violation))
+    this.inbox.wake()
+    if (this.ponged) {
+      this.ponged = false
+      this.outbox.schedule()
+    }
+    if (!this.decoder.isPartial) this.partialSince = NONE
+    else if (this.partialSince === NONE || this.completed) {
+      this.partialSince = now
+      if (this.isOpen) this.scheduleBy(now + this.settings.messageTimeout)
+    }
+    if (this.isOpen && !this.paused && this.inbox.isFull()) this.pause()
+  }
+
+  end(): void {
+    this.later(Protocol.receiveEnd)
+  }
+
+  drain(): void {
+    if (this.current._tag === "Open") this.outbox.drained()
+  }
+
+  closed(error: TransportError | undefined): void {
+    // Nothing can be answered any more: what stands before it is acted on now.
+    this.actOnLate()
+    this.transition((state) => Protocol.lose(state, error))
+  }
+
+  // From the decoder
+
+  message(message: Message): void {
+    this.completed = true
+    this.inbox.push(message)
+  }
+
+  fragment(piece: Piece): void {
+    this.completed = true
+    if (!this.dropsFragments) this.inbox.push(piece)
+    else if (piece.final) this.dropsFragments = false
+  }
+
+  ping(payload: Uint8Array): void {
+    if (!this.isOpen || this.late.length > 0) return
+    if (this.lastHeard - this.pingsFrom >= 1000 || this.pingsFrom === NONE) {
+      this.pingsFrom = this.lastHeard
+      this.pingCount = 0
+    }
+    this.pingCount++
+    if (this.pingCount > this.settings.maxPingsPerSecond) {
+      const reason = `more than maxPingsPerSecond (${this.settings.maxPingsPerSecond}) pings in a second`
+      this.later((state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason)))
+      return
+    }
+    this.outbox.pong(payload)
+    this.ponged = true
+  }
+
+  pong(payload: Uint8Array): void {
+    if (payload.length !== 4) return
+    const key = new DataView(payload.buffer, payload.byteOffset, 4).getUint32(0)
+    const index = this.pings.findIndex((ping) => ping.payload === key)
+    // §5.5.3: an unsolicited pong means nothing; one that answers a ping answers those before it too.
+    if (index < 0) return
+    const now = this.lastHeard
+    for (const { sentAt, done } of this.pings.splice(0, index + 1)) {
+      this.latency = now - sentAt
+      done?.(now - sentAt)
+    }
+  }
+
+  close(close: Frame.Close): void {
+    this.later((state) => Protocol.receiveClose(this.role, state, close))
+  }
+
+  // From the inbox
+
+  idle(): void {
+    this.outbox.flush()
+    if (this.late.length > 0) this.actOnLate()
+  }
+
+  roomy(): void {
+    this.unpause()
+  }
+
+  /** How the connection ended; asked for when it has. */
+  error(): ConnectionClosed {
+    this.failure ??= new ConnectionClosed({ closure: this.closure() })
+    return this.failure
+  }
+
+  exit(): Exit.Exit<never, ConnectionClosed> {
+    this.failed ??= Exit.fail(this.error())
+    return this.failed
+  }
+
+  /** How the connection ended, or as much of it as is known. */
+  closure(): Protocol.Closure {
+    return this.current._tag === "Open"
+      ? { sent: undefined, received: undefined, initiator: "local", cause: undefined }
+      : this.current.closure
+  }
+
+  // From the connection's user
+
+  /** Starts the closing handshake; one that has begun goes on as it is. */
+  startClose(close: Frame.Close): void {
+    this.actOnLate()
+    this.transition((state) => Protocol.startClose(state, close))
+  }
+
+  /** Cuts the connection now. */
+  cut(): void {
+    this.closed(undefined)
+  }
+
+  /** Calls back when nothing is left of the connection; at once where that is so. Returns how to take that back. */
+  onClosed(run: () => void): () => void {
+    if (this.current._tag === "Closed") {
+      run()
+      return () => {}
+    }
+    this.whenClosed.push(run)
+    return () => {
+      this.whenClosed = this.whenClosed.filter((other) => other !== run)
+    }
+  }
+
+  /** Sends a ping that `pong` will recognise. */
+  sendPing(done?: ((elapsed: number | undefined) => void) | undefined): void {
+    const payload = this.pingPayloads() >>> 0
+    const bytes = new Uint8Array(4)
+    new DataView(bytes.buffer).setUint32(0, payload)
+    this.pings.push({ payload, sentAt: this.deadlines.now(), done })
+    this.outbox.control(Frame.Opcode.Ping, bytes)
+    this.outbox.schedule()
+  }
+
+  /** From the message that is arriving, or else the next one, fragments are received as they come. */
+  receiveFragments(): void {
+    this.decoder.receiveFragments()
+  }
+
+  /** Goes back to whole messages; what is still to come of a message that was begun in fragments is dropped. */
+  receiveWhole(): void {
+    this.dropsFragments = !this.decoder.receiveWhole()
+    this.inbox.dropWhile((item) => typeof item === "object" && "final" in item)
+  }
+
+  // The state
+
+  /** Acts on what ends the connection, behind the messages that came before it. */
+  private later(change: Change): void {
+    const isNext = this.late.length === 0 && this.inbox.isEmpty() && this.inbox.isAwaited()
+    if (!this.isOpen || isNext) {
+      this.transition(change)
+    } else if (this.late.push(change) === 1) {
+      macrotask(() => this.actOnLate())
+    }
+  }
+
+  private actOnLate(): void {
+    for (const change of this.late.splice(0)) this.transition(change)
+  }
+
+  /** The one place where the state changes: first the state, then the bytes, then whoever waits. */
+  private transition(change: Change): void {
+    const before = this.current
+    const { state, output } = change(before)
+    this.current = state
+    for (const item of output) this.perform(item)
+    if (state._tag !== before._tag) this.entered(state, before)
+  }
+
+  private perform(output: Protocol.Output): void {
+    switch (output._tag) {
+      case "Close": {
+        const { code, reason } = output.close
+        this.outbox.control(Frame.Opcode.Close, Frame.closePayload({ code, reason: Frame.fitReason(reason) }))
+        this.outbox.giveAll()
+        return
+      }
+      case "EndOfStream":
+        this.stream.end()
+        return
+      case "Destroy":
+        this.stream.destroy()
+        return
+    }
+  }
+
+  private entered(state: Protocol.State, before: Protocol.State): void {
+    switch (state._tag) {
+      case "Open":
+        return
+      case "Closing":
+      case "Draining":
+        if (before._tag === "Open") {
+          // §5.5.1, §1.4: what comes now is read for its limits and thrown away; unread messages do not hold up the end.
+          this.decoder.discard()
+          this.unpause()
+          this.closeDue = this.deadlines.now() + this.settings.closeTimeout
+          this.deadlines.set(this, this.closeDue)
+        }
+        if (state._tag === "Draining") this.settle()
+        return
+      case "Closed":
+        this.deadlines.remove(this)
+        if (before._tag !== "Draining") this.settle()
+        for (const run of this.whenClosed.splice(0)) run()
+        return
+    }
+  }
+
+  /** How the connection ended is certain: nobody waits for messages, room or pongs any more. */
+  private settle(): void {
+    this.outbox.end()
+    for (const { done } of this.pings.splice(0)) done?.(undefined)
+    this.inbox.end()
+  }
+
+  // Reading and not reading
+
+  private pause(): void {
+    this.paused = true
+    this.stream.pause()
+    this.inbox.awaitRoom()
+  }
+
+  private unpause(): void {
+    if (!this.paused) return
+    this.paused = false
+    // The peer was not heard because we did not listen: its deadlines begin anew.
+    const now = this.deadlines.now()
+    this.lastHeard = now
+    this.pingedAt = now
+    if (this.partialSince !== NONE) this.partialSince = now
+    this.stream.resume()
+  }
+
+  // Time
+
+  /** Has the queue look at this connection at that time, or earlier. */
+  private scheduleBy(dueAt: number): void {
+    if (dueAt === NEVER || (this.place >= 0 && this.dueAt <= dueAt)) return
+    this.deadlines.set(this, dueAt)
+  }
+
+  fire(now: number): void {
+    switch (this.current._tag) {
+      case "Open":
+        this.checkOpen(now)
+        break
+      case "Closing":
+      case "Draining":
+        if (now >= this.closeDue) this.transition(Protocol.expire)
+        else this.scheduleBy(this.closeDue)
+        break
+      case "Closed":
+        break
+    }
+  }
+
+  private checkOpen(now: number): void {
+    const { pingInterval, pingTimeout, messageTimeout } = this.settings
+    if (this.paused) {
+      this.scheduleBy(now + Math.min(pingInterval, messageTimeout))
+      return
+    }
+    if (this.partialSince !== NONE && now >= this.partialSince + messageTimeout) {
+      const reason = `a message was not complete within messageTimeout (${messageTimeout} ms)`
+      this.transition((state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason)))
+      return
+    }
+    if (this.awaitsPong && now >= this.pingedAt + pingTimeout) {
+      const close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
+      this.transition((state) => Protocol.abandon(state, close))
+      return
+    }
+    const quietSince = this.awaitsPong ? this.pingedAt : this.lastHeard
+    const judged = this.awaitsPong && pingTimeout !== NEVER
+    if (!judged && now >= quietSince + pingInterval) {
+      this.awaitsPong = true
+      this.pingedAt = now
+      // A peer that talks without ever answering pings must not make the list of them grow.
+      this.pings = this.pings.filter(({ done }) => done !== undefined)
+      this.sendPing()
+      this.scheduleBy(now + Math.min(pingInterval, pingTimeout))
+    } else {
+      this.scheduleBy(quietSince + (judged ? pingTimeout : pingInterval))
+    }
+    if (this.partialSince !== NONE) this.scheduleBy(this.partialSince + messageTimeout)
+  }
+}

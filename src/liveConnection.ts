@@ -1,0 +1,264 @@
+import type { Address } from "@effect/platform/HttpServer"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { ConnectionClosed } from "./ConnectionClosed.js"
+import type { Deadlines, Engine } from "./deadlines.js"
+import { FragmentSender } from "./fragmentSender.js"
+import type { Inbox, Message } from "./inbox.js"
+import { Lifecycle, type Parts } from "./lifecycle.js"
+import type { Piece } from "./protocol/assembly.js"
+import * as CloseCode from "./protocol/CloseCode.js"
+import type { Entry } from "./protocol/Extension.js"
+import * as Frame from "./protocol/Frame.js"
+import type { RequestHead, ResponseHead } from "./protocol/Handshake.js"
+import type { State } from "./protocol/Protocol.js"
+import * as utf8 from "./protocol/utf8.js"
+import { Reading, type ReceiveError, TypeId } from "./reading.js"
+
+/** What both ends said in the opening handshake, and agreed on. RFC 6455 §4. */
+export interface Handshake {
+  readonly request: RequestHead
+  readonly response: ResponseHead
+  readonly subprotocol: Option.Option<string>
+  readonly extensions: ReadonlyArray<Entry>
+}
+
+export interface SendOptions {
+  /** What the message is sent as: a string as text and bytes as binary unless told otherwise. Bytes as text must be UTF-8. */
+  readonly type?: "text" | "binary" | undefined
+}
+
+export interface LiveParts extends Parts {
+  readonly handshake: () => Handshake
+}
+
+/** For a stream of bytes on which the handshake was done elsewhere. */
+export const unknownHandshake = (): Handshake => ({
+  request: { method: "GET", target: "/", version: "1.1", headers: [] },
+  response: { status: 101, headers: [] },
+  subprotocol: Option.none(),
+  extensions: []
+})
+
+let lastId = 0
+
+/** `Connection` over a lifecycle: every operation as an Effect, made when it is asked for. */
+export class LiveConnection {
+  readonly id = ++lastId
+  readonly lifecycle: Lifecycle
+  readonly [TypeId]: Reading
+  private readonly describe: () => Handshake
+
+  constructor(parts: LiveParts) {
+    this.lifecycle = new Lifecycle(parts)
+    this.describe = parts.handshake
+    // Parts of fragmented messages are in the inbox only while `receiveFragments` takes them out.
+    this[TypeId] = new Reading(this.lifecycle.inbox as Inbox<Message>, () => this.lifecycle.exit())
+  }
+
+  get role(): Frame.Role {
+    return this.lifecycle.role
+  }
+
+  get handshake(): Handshake {
+    return this.describe()
+  }
+
+  get remoteAddress(): Option.Option<Address> {
+    return Option.fromNullable(this.lifecycle.stream.remoteAddress())
+  }
+
+  get localAddress(): Option.Option<Address> {
+    return Option.fromNullable(this.lifecycle.stream.localAddress())
+  }
+
+  get receive(): Effect.Effect<Message, ReceiveError> {
+    return this[TypeId].receive
+  }
+
+  get receiveText() {
+    return this[TypeId].receiveText
+  }
+
+  get receiveBytes() {
+    return this[TypeId].receiveBytes
+  }
+
+  get receiveAll() {
+    return this[TypeId].receiveAll
+  }
+
+  get messages() {
+    return this[TypeId].messages
+  }
+
+  get receiveFragments(): Stream.Stream<Message, ReceiveError> {
+    const { lifecycle } = this
+    const begin = Effect.sync(() => {
+      if (lifecycle.inbox.isEmpty()) lifecycle.receiveFragments()
+      return { isOver: false }
+    })
+    // What is in the inbox now is a whole message or, once fragments were asked for, a part of one.
+    const pieces = this[TypeId].receive as Effect.Effect<Message | Piece, ReceiveError>
+    return Stream.unwrapScoped(
+      Effect.map(
+        Effect.acquireRelease(begin, ({ isOver }) => Effect.sync(() => !isOver && lifecycle.receiveWhole())),
+        (progress) =>
+          Stream.takeUntil(
+            Stream.repeatEffect(
+              Effect.map(pieces, (item): Piece => {
+                const piece = typeof item === "string" || !("final" in item) ? { data: item, final: true } : item
+                progress.isOver = piece.final
+                return piece
+              })
+            ),
+            ({ final }) => final
+          ).pipe(Stream.map(({ data }) => data))
+      )
+    )
+  }
+
+  send(message: Message, options?: SendOptions): Effect.Effect<void, ConnectionClosed> {
+    return Effect.suspend(() => {
+      const { lifecycle } = this
+      const content = options?.type === undefined ? message : convert(message, options.type)
+      if (!lifecycle.isOpen || !lifecycle.outbox.isFree) return this.inTurn(() => lifecycle.outbox.message(content))
+      return lifecycle.outbox.message(content) ? Effect.void : this.drained
+    })
+  }
+
+  sendAll(messages: Iterable<Message>): Effect.Effect<void, ConnectionClosed> {
+    return Effect.suspend(() => {
+      const { outbox } = this.lifecycle
+      const iterator = messages[Symbol.iterator]()
+      const next = (): Effect.Effect<void, ConnectionClosed> => {
+        for (;;) {
+          const { done, value } = iterator.next()
+          if (done === true) return Effect.void
+          if (!this.lifecycle.isOpen || !outbox.isFree) return Effect.flatMap(this.send(value), next)
+          if (!outbox.message(value)) return Effect.flatMap(this.drained, next)
+        }
+      }
+      return next()
+    })
+  }
+
+  sendFragments<E, R>(fragments: Stream.Stream<Message, E, R>): Effect.Effect<void, E | ConnectionClosed, R> {
+    return Effect.suspend(() => new FragmentSender(this).run(fragments))
+  }
+
+  get ping(): Effect.Effect<Duration.Duration, ConnectionClosed> {
+    return Effect.suspend(() => {
+      if (!this.lifecycle.isOpen) return this.failed
+      return Effect.async<Duration.Duration, ConnectionClosed>((resume) => {
+        this.lifecycle.sendPing((elapsed) =>
+          resume(elapsed === undefined ? this.failed : Effect.succeed(Duration.millis(elapsed)))
+        )
+      })
+    })
+  }
+
+  pong(payload: Uint8Array = new Uint8Array(0)): Effect.Effect<void, ConnectionClosed> {
+    return Effect.suspend(() => {
+      if (payload.length > Frame.maxControlPayload) {
+        return Effect.die(
+          new RangeError(`a pong holds at most ${Frame.maxControlPayload} bytes, not ${payload.length}`)
+        )
+      }
+      return this.inTurn(() => {
+        this.lifecycle.outbox.control(Frame.Opcode.Pong, payload)
+        this.lifecycle.outbox.schedule()
+        return true
+      })
+    })
+  }
+
+  get latency(): Effect.Effect<Option.Option<Duration.Duration>> {
+    return Effect.sync(() => Option.map(Option.fromNullable(this.lifecycle.latency), Duration.millis))
+  }
+
+  close(close: Partial<Frame.Close> = {}): Effect.Effect<ConnectionClosed> {
+    return Effect.suspend(() => {
+      const { code = CloseCode.NormalClosure, reason = "" } = close
+      if (!CloseCode.isValid(code)) {
+        return Effect.die(new RangeError(`${code} cannot be sent as a close code: use 1000 or 3000 to 4999`))
+      }
+      if (Frame.fitReason(reason) !== reason) {
+        return Effect.die(new RangeError(`a close reason holds at most ${Frame.maxReason} bytes of UTF-8: shorten it`))
+      }
+      this.lifecycle.startClose({ code, reason })
+      return this.closed
+    })
+  }
+
+  get closed(): Effect.Effect<ConnectionClosed> {
+    return Effect.async<ConnectionClosed>((resume) => {
+      const takeBack = this.lifecycle.onClosed(() => resume(Effect.sync(() => this.lifecycle.error())))
+      return Effect.sync(takeBack)
+    })
+  }
+
+  get state(): Effect.Effect<State> {
+    return Effect.sync(() => this.lifecycle.state)
+  }
+
+  get bufferedAmount(): Effect.Effect<number> {
+    return Effect.sync(() => this.lifecycle.outbox.bufferedAmount())
+  }
+
+  /** The failure of whoever needs an open connection; while the closing handshake runs its result is waited for. */
+  get failed(): Effect.Effect<never, ConnectionClosed> {
+    return Effect.suspend(() =>
+      this.lifecycle.state._tag === "Closing"
+        ? Effect.flatMap(this.closed, () => this.lifecycle.exit())
+        : this.lifecycle.exit()
+    )
+  }
+
+  /** Waits until the transport has taken everything, so that the caller's memory is its own again. */
+  get drained(): Effect.Effect<void, ConnectionClosed> {
+    return Effect.async<void, ConnectionClosed>((resume) => {
+      const { lifecycle } = this
+      const takeBack = lifecycle.outbox.onDrain(() => resume(lifecycle.isOpen ? Effect.void : this.failed))
+      return Effect.sync(takeBack)
+    })
+  }
+
+  /** Puts something among what is to be sent when its turn has come and there is room. */
+  inTurn(put: () => boolean): Effect.Effect<void, ConnectionClosed> {
+    return Effect.suspend(() => {
+      const { lifecycle } = this
+      const proceed = () => (lifecycle.isOpen ? (put() ? Effect.void : this.drained) : this.failed)
+      if (!lifecycle.isOpen || lifecycle.outbox.isOpenForMessages) return proceed()
+      return Effect.async<void, ConnectionClosed>((resume) => {
+        const takeBack = lifecycle.outbox.onTurn(() => resume(proceed()))
+        return Effect.sync(takeBack)
+      })
+    })
+  }
+}
+
+const convert = (message: Message, type: "text" | "binary"): Message => {
+  if (type === "binary") return typeof message === "string" ? utf8.encode(message) : message
+  if (typeof message === "string") return message
+  const text = utf8.decode(message, 0, message.length)
+  if (text === undefined)
+    throw new TypeError("these bytes are not UTF-8 and cannot be sent as text: send them as binary")
+  return text
+}
+
+/** A connection with a watch of its own; leaving the scope closes it with 1000 and waits for the end. */
+export const openScoped = (
+  { deadlines }: Engine,
+  parts: (deadlines: Deadlines) => LiveParts
+): Effect.Effect<LiveConnection, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => new LiveConnection(parts(deadlines))),
+    (connection) =>
+      Effect.map(connection.close(), () => {
+        deadlines.stop()
+      })
+  )

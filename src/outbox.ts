@@ -1,0 +1,354 @@
+import type { Message } from "./inbox.js"
+import { Opcode } from "./protocol/Frame.js"
+import { type FrameEncoder, maxHeader } from "./protocol/FrameEncoder.js"
+import { allocate, copyOf } from "./protocol/native.js"
+import * as utf8 from "./protocol/utf8.js"
+import type { ByteStream } from "./Transport.js"
+
+/**
+ * What one connection is about to send.
+ *
+ * Everything that is sent while a chunk of input is handled leaves in one
+ * write: frames are put one behind the other in memory that all connections
+ * share, and which is free again as soon as the transport has taken them
+ * without queueing. Once it queues, the connection collects in memory of its
+ * own until the transport has drained.
+ */
+
+/** Frames that wait to be written: bytes[start, end); what lies before `start` was given away. */
+interface Arena {
+  memory: Uint8Array
+  start: number
+  end: number
+}
+
+const SHARED_SIZE = 131_072
+/** With less left than this after a part was given away, new memory is cheaper than many small writes. */
+const SHARED_MINIMUM = 32_768
+/** Payloads up to here are copied behind their header: two small writes cost more than a copy. */
+const COPIED = 65_536
+
+const shared: Arena = { memory: new Uint8Array(0), start: 0, end: 0 }
+let owner: Outbox | undefined
+
+let scheduled: Array<Outbox> = []
+const flushScheduled = (): void => {
+  const list = scheduled
+  scheduled = []
+  for (const outbox of list) outbox.flushNow()
+}
+
+/** Who waits until there is room, or until the transport has drained. */
+interface Waiter {
+  readonly proceed: () => void
+}
+
+export class Outbox {
+  /** The transport has queued what it was given last, and will say when all of it has left. */
+  private congested = false
+  private own: Arena | undefined
+  /** Whole frames that are sent to many connections: nobody's own, never written to. */
+  private prepared: Array<Uint8Array> = []
+  private preparedSize = 0
+  private isScheduled = false
+  /** Above the high-water mark only the newest ping is answered. RFC 6455 §5.5.3. */
+  private latePong: Uint8Array | undefined
+  private waiters: Array<Waiter> = []
+  private draining: Array<Waiter> = []
+  /** A fragmented message is on its way, and no other message may come between. RFC 6455 §5.4. */
+  private locked = false
+  private lockWaiter: Waiter | undefined
+  private readonly stream: ByteStream
+  private readonly encoder: FrameEncoder
+  private readonly highWaterMark: number
+
+  constructor(stream: ByteStream, encoder: FrameEncoder, highWaterMark: number) {
+    this.stream = stream
+    this.encoder = encoder
+    this.highWaterMark = highWaterMark
+  }
+
+  /** Whether a message can be sent now, without a look at the marks. */
+  get isFree(): boolean {
+    return !this.congested && !this.locked && this.waiters.length === 0
+  }
+
+  /** Whether a message can be sent now. */
+  get isOpenForMessages(): boolean {
+    return !this.locked && this.waiters.length === 0 && !this.isFull()
+  }
+
+  isFull(): boolean {
+    return this.congested && this.bufferedAmount() >= this.highWaterMark
+  }
+
+  /** Bytes that have been sent by the connection's user and have not left the process. */
+  bufferedAmount(): number {
+    const own = this.own === undefined ? 0 : this.own.end - this.own.start
+    const inShared = owner === this ? shared.end - shared.start : 0
+    return own + inShared + this.preparedSize + this.stream.bufferedAmount()
+  }
+
+  /**
+   * Puts a message among what is to be sent. False where its memory is the
+   * transport's for a while: `onDrain` says when it is free again.
+   */
+  message(message: Message): boolean {
+    if (this.encoder.transforms) return this.transformed(message)
+    if (typeof message === "string") return this.frame(Opcode.Text, true, message)
+    return this.frame(Opcode.Binary, true, message)
+  }
+
+  /** The same for one frame of a message. */
+  frame(opcode: Opcode, fin: boolean, payload: Message): boolean {
+    if (typeof payload !== "string") return this.bytes(opcode, fin, payload, 0, false)
+    const bound = payload.length * 3 + maxHeader
+    if (bound > SHARED_SIZE) return this.bytes(opcode, fin, utf8.encode(payload), 0, true)
+    const arena = this.room(bound)
+    arena.end = this.encoder.writeText(arena.memory, arena.end, opcode, fin, payload)
+    this.schedule()
+    return true
+  }
+
+  private bytes(opcode: Opcode, fin: boolean, payload: Uint8Array, rsv: number, owned: boolean): boolean {
+    if (payload.length > COPIED) return this.large(opcode, fin, payload, rsv, owned)
+    const arena = this.room(payload.length + maxHeader)
+    arena.end = this.encoder.writeBytes(arena.memory, arena.end, opcode, fin, payload, rsv)
+    this.schedule()
+    return true
+  }
+
+  private transformed(message: Message): boolean {
+    const isText = typeof message === "string"
+    const bytes = isText ? utf8.encode(message) : message
+    const { payload, rsv } = this.encoder.transform(bytes)
+    return this.bytes(isText ? Opcode.Text : Opcode.Binary, true, payload, rsv, isText || payload !== bytes)
+  }
+
+  /** A payload that goes out from where it lies; a client masks, and does that in a copy. */
+  private large(opcode: Opcode, fin: boolean, payload: Uint8Array, rsv: number, owned: boolean): boolean {
+    const ours = owned || this.encoder.masked
+    const bytes = ours && !owned ? copyOf(payload, 0, payload.length) : payload
+    const arena = this.room(maxHeader)
+    arena.end = this.encoder.writeHeaderOf(arena.memory, arena.end, opcode, fin, bytes, rsv)
+    this.giveAll()
+    return this.write(bytes) || ours
+  }
+
+  /** A control frame: it passes messages that wait, and fragments. */
+  control(opcode: Opcode, payload: Uint8Array): void {
+    const arena = this.room(payload.length + maxHeader)
+    arena.end = this.encoder.writeBytes(arena.memory, arena.end, opcode, true, payload)
+  }
+
+  /** Answers a ping; the caller schedules. */
+  pong(payload: Uint8Array): void {
+    if (this.isFull()) this.latePong = payload
+    else this.control(Opcode.Pong, payload)
+  }
+
+  /** Whether messages leave as frames that do not depend on the connection. */
+  get takesFrames(): boolean {
+    return !this.encoder.masked && !this.encoder.transforms
+  }
+
+  /** Adds whole frames whose memory nobody changes any more. */
+  frames(bytes: Uint8Array): void {
+    if (!this.congested && owner === this && shared.end > shared.start) {
+      this.copy(bytes)
+    } else {
+      this.prepared.push(bytes)
+      this.preparedSize += bytes.length
+    }
+    this.schedule()
+  }
+
+  /** Takes back the oldest of those frames that has not left; false if there is none. */
+  dropOldest(): boolean {
+    const dropped = this.prepared.shift()
+    this.preparedSize -= dropped?.length ?? 0
+    return dropped !== undefined
+  }
+
+  /** Has all that was added written in a microtask, together with what is added until then. */
+  schedule(): void {
+    if (this.isScheduled) return
+    this.isScheduled = true
+    if (scheduled.push(this) === 1) queueMicrotask(flushScheduled)
+  }
+
+  flushNow(): void {
+    this.isScheduled = false
+    this.flush()
+  }
+
+  /** Writes what was added, unless the transport has yet to drain. */
+  flush(): void {
+    if (this.congested) return
+    if (this.prepared.length === 1 && (owner !== this || shared.end === shared.start)) {
+      const bytes = this.prepared[0]!
+      this.prepared = []
+      this.preparedSize = 0
+      this.write(bytes)
+      return
+    }
+    if (this.prepared.length > 0) this.unpack()
+    if (owner === this) this.giveShared()
+  }
+
+  /** Hands everything to the transport, which queues it if it must: a close frame follows, or an end. */
+  giveAll(): void {
+    if (this.prepared.length > 0) this.unpack()
+    if (owner === this) this.giveShared()
+    const { own } = this
+    if (own === undefined) return
+    this.own = undefined
+    this.write(own.memory.subarray(own.start, own.end))
+  }
+
+  /** The transport has sent all that it had. */
+  drained(): void {
+    this.congested = false
+    if (this.own !== undefined) this.giveAll()
+    if (this.latePong !== undefined && !this.isFull()) {
+      const payload = this.latePong
+      this.latePong = undefined
+      this.control(Opcode.Pong, payload)
+    }
+    this.flush()
+    if (this.congested) return
+    for (const waiter of this.draining.splice(0)) waiter.proceed()
+    this.proceed()
+  }
+
+  /** The connection will not send any more: whoever waits finds that out. */
+  end(): void {
+    if (owner === this) {
+      shared.end = shared.start
+      owner = undefined
+    }
+    this.own = undefined
+    this.prepared = []
+    this.preparedSize = 0
+    this.latePong = undefined
+    const waiting = [...this.draining.splice(0), ...this.waiters.splice(0)]
+    if (this.lockWaiter !== undefined) waiting.push(this.lockWaiter)
+    this.lockWaiter = undefined
+    for (const waiter of waiting) waiter.proceed()
+  }
+
+  /** Calls back when it is this caller's turn to send, and there is room; returns how to take that back. */
+  onTurn(proceed: () => void): () => void {
+    const waiter: Waiter = { proceed }
+    this.waiters.push(waiter)
+    return () => {
+      this.waiters = this.waiters.filter((other) => other !== waiter)
+      this.proceed()
+    }
+  }
+
+  /** Calls back when there is room for the next fragment of the message that has the lock. */
+  onRoom(proceed: () => void): () => void {
+    const waiter: Waiter = { proceed }
+    this.lockWaiter = waiter
+    return () => {
+      if (this.lockWaiter === waiter) this.lockWaiter = undefined
+    }
+  }
+
+  /** Calls back when the transport has sent all that it has now. */
+  onDrain(proceed: () => void): () => void {
+    const waiter: Waiter = { proceed }
+    this.draining.push(waiter)
+    return () => {
+      this.draining = this.draining.filter((other) => other !== waiter)
+    }
+  }
+
+  lock(): void {
+    this.locked = true
+  }
+
+  unlock(): void {
+    this.locked = false
+    this.proceed()
+  }
+
+  private proceed(): void {
+    if (this.locked) {
+      if (this.lockWaiter === undefined || this.isFull()) return
+      const { proceed } = this.lockWaiter
+      this.lockWaiter = undefined
+      proceed()
+      return
+    }
+    while (this.waiters.length > 0 && !this.locked && !this.isFull()) this.waiters.shift()!.proceed()
+  }
+
+  /** Memory with room for so many bytes behind its end, in the order of what was sent before. */
+  private room(size: number): Arena {
+    if (this.prepared.length > 0) this.unpack()
+    if (this.congested) return this.roomOfOwn(size)
+    if (owner !== this) {
+      owner?.flush()
+      owner = this
+    }
+    if (shared.end + size > shared.memory.length) {
+      this.giveShared()
+      if (this.congested) return this.roomOfOwn(size)
+      if (shared.end + size > shared.memory.length) renewShared()
+    }
+    return shared
+  }
+
+  private roomOfOwn(size: number): Arena {
+    this.own ??= { memory: allocate(Math.max(size, 4096)), start: 0, end: 0 }
+    const { own } = this
+    if (own.end + size > own.memory.length) {
+      const larger = allocate(Math.max(own.end + size, own.memory.length * 2))
+      larger.set(own.memory.subarray(0, own.end))
+      own.memory = larger
+    }
+    return own
+  }
+
+  private unpack(): void {
+    const frames = this.prepared
+    this.prepared = []
+    this.preparedSize = 0
+    for (const bytes of frames) this.copy(bytes)
+  }
+
+  private copy(bytes: Uint8Array): void {
+    if (bytes.length > COPIED) {
+      this.giveAll()
+      this.write(bytes)
+      return
+    }
+    const arena = this.room(bytes.length)
+    arena.memory.set(bytes, arena.end)
+    arena.end += bytes.length
+  }
+
+  private giveShared(): void {
+    if (shared.end === shared.start) return
+    const { memory, start, end } = shared
+    shared.end = start
+    if (this.write(memory.subarray(start, end))) return
+    shared.start = end
+    shared.end = end
+    if (memory.length - end < SHARED_MINIMUM) renewShared()
+  }
+
+  private write(bytes: Uint8Array): boolean {
+    if (this.stream.write(bytes) === "sent") return true
+    this.congested = true
+    return false
+  }
+}
+
+const renewShared = (): void => {
+  shared.memory = allocate(SHARED_SIZE)
+  shared.start = 0
+  shared.end = 0
+}

@@ -1,0 +1,107 @@
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import { constVoid } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { ConcurrencyError } from "./ConcurrencyError.js"
+import { type ConnectionClosed, isClean } from "./ConnectionClosed.js"
+import type { Inbox, Message, Supplier } from "./inbox.js"
+import { UnexpectedMessageType } from "./UnexpectedMessageType.js"
+
+/** All the ways to take messages out of an inbox, the same for every kind of connection. */
+
+/** Why no message comes. */
+export type ReceiveError = ConnectionClosed | ConcurrencyError
+
+export const TypeId: unique symbol = Symbol.for("effect-websockets/Connection")
+export type TypeId = typeof TypeId
+
+export class Reading {
+  readonly inbox: Inbox<Message>
+  private readonly exit: Supplier["exit"]
+  private receiving: Effect.Effect<Message, ReceiveError> | undefined
+
+  constructor(inbox: Inbox<Message>, exit: Supplier["exit"]) {
+    this.inbox = inbox
+    this.exit = exit
+  }
+
+  /** One message. It is taken in the step that hands it over: an interruption before leaves it where it is. */
+  get receive(): Effect.Effect<Message, ReceiveError> {
+    this.receiving ??= this.taking(Effect.sync(() => this.inbox.take()))
+    return this.receiving
+  }
+
+  get receiveText(): Effect.Effect<string, ReceiveError | UnexpectedMessageType> {
+    return Effect.flatMap(this.receive, (received) =>
+      typeof received === "string"
+        ? Effect.succeed(received)
+        : Effect.fail(new UnexpectedMessageType({ expected: "text", received }))
+    )
+  }
+
+  get receiveBytes(): Effect.Effect<Uint8Array, ReceiveError | UnexpectedMessageType> {
+    return Effect.flatMap(this.receive, (received) =>
+      typeof received === "string"
+        ? Effect.fail(new UnexpectedMessageType({ expected: "binary", received }))
+        : Effect.succeed(received)
+    )
+  }
+
+  /** All messages that are there, or else the next. */
+  get receiveAll(): Effect.Effect<NonEmptyReadonlyArray<Message>, ReceiveError> {
+    return this.taking(Effect.sync(() => this.inbox.takeAll()))
+  }
+
+  get messages(): Stream.Stream<Message, ReceiveError> {
+    const pull = this.taking(Effect.sync(() => Chunk.unsafeFromArray(this.inbox.takeAll())))
+    return Stream.repeatEffectChunkOption(
+      Effect.catchAll(pull, (error) =>
+        Effect.fail(error._tag === "ConnectionClosed" && isClean(error) ? Option.none() : Option.some(error))
+      )
+    )
+  }
+
+  forEach<A, E, R>(handle: (message: Message) => Effect.Effect<A, E, R>): Effect.Effect<void, E | ReceiveError, R> {
+    return this.loop((inbox) => handle(inbox.take()))
+  }
+
+  forEachChunk<A, E, R>(
+    handle: (messages: NonEmptyReadonlyArray<Message>) => Effect.Effect<A, E, R>
+  ): Effect.Effect<void, E | ReceiveError, R> {
+    return this.loop((inbox) => handle(inbox.takeAll()))
+  }
+
+  private taking<A>(take: Effect.Effect<A>): Effect.Effect<A, ReceiveError> {
+    const { inbox } = this
+    const next: Effect.Effect<A, ReceiveError> = Effect.suspend(() =>
+      inbox.isReady ? take : inbox.isEnded ? this.exit() : wait
+    )
+    const wait = inbox.waitThen(next)
+    return next
+  }
+
+  /** The fast loop: no fiber, no queue and no wait between two messages that are there. */
+  private loop<A, E, R>(
+    body: (inbox: Inbox<Message>) => Effect.Effect<A, E, R>
+  ): Effect.Effect<void, E | ReceiveError, R> {
+    return Effect.suspend(() => {
+      const { inbox } = this
+      const wait: Effect.Effect<unknown, ConcurrencyError> = inbox.waitThen(Effect.void)
+      const run = Effect.whileLoop<unknown, E | ConcurrencyError, R>({
+        while: () => !inbox.isEnded,
+        body: () => (inbox.isReady ? body(inbox) : wait),
+        step: constVoid
+      })
+      return Effect.zipRight(
+        run,
+        Effect.suspend(() => this.end())
+      )
+    })
+  }
+
+  private end(): Effect.Effect<void, ConnectionClosed> {
+    return Effect.catchAll(this.exit(), (error) => (isClean(error) ? Effect.void : Effect.fail(error)))
+  }
+}

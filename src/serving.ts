@@ -1,0 +1,266 @@
+import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
+import { type HttpServerResponse, isServerResponse } from "@effect/platform/HttpServerResponse"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import type { Connection } from "./Connection.js"
+import { ConnectionClosed } from "./ConnectionClosed.js"
+import type { Registry } from "./ConnectionRegistry.js"
+import type { Engine, Entry } from "./deadlines.js"
+import type * as Framing from "./Framing.js"
+import type * as Handshake from "./Handshake.js"
+import * as LazyScope from "./lazyScope.js"
+import type { Settings } from "./lifecycle.js"
+import { LiveConnection } from "./liveConnection.js"
+import * as CloseCode from "./protocol/CloseCode.js"
+import { type Agreement, isUpgrade, rejection, type ServerPolicy } from "./protocol/Handshake.js"
+import { fromExchange, toResponse } from "./requestHook.js"
+import type { Acceptor, Exchange } from "./Transport.js"
+
+/** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */
+
+/** What a request hook may say: go on, go on with these services, or this answer. */
+export type Verdict = Context.Context<never> | HttpServerResponse | undefined | void
+
+export interface ServingParts {
+  readonly engine: Engine
+  readonly framing: Framing.Service
+  readonly handshake: Handshake.Service
+  readonly settings: Settings
+  readonly policy: ServerPolicy
+  readonly openTimeout: number
+  readonly maxHandshakes: number
+  readonly registry: Registry
+  /** What handlers and hooks find beside what is their own. */
+  readonly context: Context.Context<never>
+  readonly handler: (connection: Connection) => Effect.Effect<unknown, unknown, never>
+  readonly onRequest: ((request: HttpServerRequest) => Effect.Effect<Verdict, HttpServerResponse, never>) | undefined
+}
+
+/** Something that runs, and that a stopping server waits for. */
+interface Running {
+  readonly stop: () => void
+}
+
+type HandlerFiber = Fiber.RuntimeFiber<unknown, unknown>
+type Scoped = ReturnType<typeof LazyScope.make>
+
+const unavailable = rejection(503, "The server is stopping. Try again later.", ["Retry-After", "5"])
+const failed = rejection(500, "The server could not handle this request.")
+const malformed = rejection(400, "The request is malformed.")
+
+export class Serving implements Acceptor {
+  private readonly parts: ServingParts
+  private readonly running = new Set<Running>()
+  /** Peers that have connected and said nothing yet. */
+  private readonly silent = new Set<() => void>()
+  private stopping = false
+  private whenIdle: (() => void) | undefined
+
+  constructor(parts: ServingParts) {
+    this.parts = parts
+  }
+
+  arrived(cut: () => void): () => void {
+    // Who comes on top of as many as may be silent at a time is not worth an answer: it has asked nothing.
+    if (this.stopping || this.silent.size >= this.parts.maxHandshakes) {
+      cut()
+      return () => {}
+    }
+    const { deadlines } = this.parts.engine
+    const entry: Entry = { dueAt: 0, place: -1, fire: cut }
+    deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
+    this.silent.add(cut)
+    return () => {
+      deadlines.remove(entry)
+      this.silent.delete(cut)
+    }
+  }
+
+  exchange(exchange: Exchange): void {
+    const { handshake, onRequest, policy } = this.parts
+    const { request } = exchange
+    if (this.stopping) {
+      exchange.respond(unavailable)
+      return
+    }
+    // What is malformed, or asks for a WebSocket wrongly, is answered here: the hook sees what makes sense.
+    const refused = handshake.checkRequest(request)
+    if (refused !== undefined) {
+      exchange.respond(refused)
+      return
+    }
+    const answer = handshake.answer(request, policy)
+    if (answer._tag === "Rejection" && (onRequest === undefined || isUpgrade(request))) {
+      exchange.respond(answer)
+    } else if (onRequest !== undefined) {
+      this.ask(exchange, answer, onRequest)
+    } else if (answer._tag === "Agreement") {
+      this.accept(exchange, answer, this.parts.context, LazyScope.make())
+    }
+  }
+
+  /** Runs the request hook, in a scope that becomes the connection's or ends with the answer. */
+  private ask(
+    exchange: Exchange,
+    answer: ReturnType<Handshake.Service["answer"]>,
+    onRequest: NonNullable<ServingParts["onRequest"]>
+  ): void {
+    const request = fromExchange(exchange.request)
+    if (request === undefined) {
+      exchange.respond(malformed)
+      return
+    }
+    const scope = LazyScope.make()
+    const { deadlines } = this.parts.engine
+    const fiber = this.fork(
+      this.parts.context,
+      scope,
+      Effect.suspend(() => onRequest(request))
+    )
+    const running: Running = { stop: () => fiber.unsafeInterruptAsFork(FiberId.none) }
+    this.running.add(running)
+    // A page may take its time; who wants a WebSocket has openTimeout for all of it.
+    const entry: Entry = { dueAt: 0, place: -1, fire: running.stop }
+    if (exchange.isUpgrade) deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
+    exchange.onAbort(running.stop)
+    fiber.addObserver((exit) => {
+      deadlines.remove(entry)
+      const verdict = this.judge(exit)
+      if (Context.isContext(verdict) && answer._tag === "Agreement") {
+        this.accept(exchange, answer, Context.merge(this.parts.context, verdict), scope)
+      } else {
+        const response = Context.isContext(verdict) ? answer : verdict
+        if ("_tag" in response && response._tag === "Rejection") exchange.respond(response)
+        else if (isServerResponse(response)) {
+          exchange.respond(toResponse(response, exchange.request, this.parts.engine.runtime))
+        }
+        this.release(scope, exit, () => {})
+      }
+      this.ended(running)
+    })
+  }
+
+  /** What a hook's end means: go on with services of the connection's own, or an answer. */
+  private judge(exit: Exit.Exit<Verdict, HttpServerResponse>) {
+    if (Exit.isSuccess(exit)) return exit.value ?? Context.empty()
+    const answer = Cause.failureOption(exit.cause)
+    if (Option.isSome(answer) && isServerResponse(answer.value)) return answer.value
+    if (Cause.isInterruptedOnly(exit.cause)) return unavailable
+    this.log("the request hook failed", exit.cause)
+    return failed
+  }
+
+  private accept(exchange: Exchange, agreement: Agreement, context: Context.Context<never>, scope: Scoped): void {
+    const { engine, framing, registry, settings, handler } = this.parts
+    const { request } = exchange
+    if (this.stopping) {
+      exchange.respond(unavailable)
+      this.release(scope, Exit.void, () => {})
+      return
+    }
+    const connection = new LiveConnection({
+      role: "server",
+      stream: exchange.accept(agreement.response),
+      settings,
+      codecs: agreement.codecs,
+      maskingKeys: framing.maskingKeys,
+      pingPayloads: framing.pingPayloads,
+      deadlines: engine.deadlines,
+      handshake: () => ({
+        request,
+        response: agreement.response,
+        subprotocol: Option.fromNullable(agreement.subprotocol),
+        extensions: agreement.extensions
+      })
+    })
+    const { lifecycle } = connection
+    registry.add(connection)
+    const fiber: HandlerFiber = this.fork(
+      context,
+      scope,
+      Effect.suspend(() => handler(connection))
+    )
+    const running: Running = {
+      stop: () => {
+        lifecycle.startClose({ code: CloseCode.GoingAway, reason: "" })
+        fiber.unsafeInterruptAsFork(FiberId.none)
+      }
+    }
+    this.running.add(running)
+    fiber.addObserver((exit) => {
+      const close = this.conclude(exit, connection)
+      this.release(scope, exit, (isSound) => {
+        lifecycle.startClose(isSound ? close : { code: CloseCode.InternalError, reason: "" })
+        lifecycle.onClosed(() => {
+          registry.remove(connection)
+          this.ended(running)
+        })
+      })
+    })
+  }
+
+  /** The close frame that a handler's end calls for. */
+  private conclude(exit: Exit.Exit<unknown, unknown>, { lifecycle }: LiveConnection) {
+    const close = (code: number) => ({ code, reason: "" })
+    if (Exit.isSuccess(exit)) return close(CloseCode.NormalClosure)
+    if (Cause.isInterruptedOnly(exit.cause)) return close(CloseCode.GoingAway)
+    const failure = Cause.failureOption(exit.cause)
+    const isOwnEnd =
+      Option.isSome(failure) &&
+      failure.value instanceof ConnectionClosed &&
+      failure.value.closure === lifecycle.closure()
+    if (!isOwnEnd) this.log("a connection's handler failed", exit.cause)
+    return close(CloseCode.InternalError)
+  }
+
+  /** Starts a fiber whose services are these, and the scope. */
+  private fork<A, E>(context: Context.Context<never>, scope: Scoped, effect: Effect.Effect<A, E>) {
+    const { fiberRefs, runtimeFlags } = this.parts.engine.runtime
+    const runtime = Runtime.make({ context: Context.add(context, Scope.Scope, scope), fiberRefs, runtimeFlags })
+    return Runtime.runFork(runtime, effect)
+  }
+
+  /** Runs what has been added to a scope, if anything was; then says whether that went well. */
+  private release(scope: Scoped, exit: Exit.Exit<unknown, unknown>, then: (isSound: boolean) => void): void {
+    if (!scope.isUsed) {
+      then(true)
+      return
+    }
+    const fiber = Runtime.runFork(this.parts.engine.runtime, Scope.close(scope, exit))
+    fiber.addObserver((closed) => {
+      if (Exit.isFailure(closed)) this.log("a finalizer of a connection's scope failed", closed.cause)
+      then(Exit.isSuccess(closed))
+    })
+  }
+
+  private log(message: string, cause: Cause.Cause<unknown>): void {
+    Runtime.runFork(this.parts.engine.runtime, Effect.logError(message, cause))
+  }
+
+  private ended(running: Running): void {
+    this.running.delete(running)
+    if (this.running.size === 0) this.whenIdle?.()
+  }
+
+  /**
+   * Refuses whatever comes, cuts who has not asked yet, and closes all
+   * connections at the same time with 1001 while their handlers are
+   * interrupted. Completes when nothing is left of them.
+   */
+  get stop(): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      this.stopping = true
+      for (const cut of this.silent) cut()
+      for (const { stop } of [...this.running]) stop()
+      if (this.running.size === 0) resume(Effect.void)
+      else this.whenIdle = () => resume(Effect.void)
+    })
+  }
+}
