@@ -43,7 +43,6 @@ export interface ServerHooks<P = never, R = never> {
    * a response, as value or as failure, is the answer. A request for no WebSocket that goes on gets 426. Resources
    * acquired here are released when the connection is over, or when the answer is given. RFC 6455 §4.2.2.
    */
-  // biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing goes on.
   readonly onRequest?:
     | ((
         request: HttpServerRequest

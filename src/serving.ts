@@ -26,7 +26,7 @@ import type { Acceptor, Exchange } from "./Transport.js"
 /** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */
 
 /** What a request hook may say: go on, go on with these services, or this answer. */
-export type Verdict = Context.Context<never> | HttpServerResponse | undefined | void
+export type Verdict = Context.Context<never> | HttpServerResponse | undefined
 
 export interface ServingParts {
   readonly engine: Engine

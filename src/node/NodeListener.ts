@@ -1,0 +1,250 @@
+import { createServer, Server as HttpServer, type IncomingMessage } from "node:http"
+import { createServer as createSecureServer, Server as HttpsServer } from "node:https"
+import type { Server as NetServer, Socket } from "node:net"
+import type { Duplex } from "node:stream"
+import { type TlsOptions, Server as TlsServer } from "node:tls"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import { ListenError } from "../ListenError.js"
+import { maxTarget } from "../protocol/Handshake.js"
+import { type Acceptor, type Address, Listener } from "../Transport.js"
+import { addressOf, unixAddress } from "./addresses.js"
+import * as exchange from "./exchange.js"
+
+/** Certificate and key of a server, and whatever else `tls.createServer` takes. */
+export interface ServerTls extends Omit<TlsOptions, "key"> {
+  /** PEM; as `Redacted` it shows up in no log. */
+  readonly key: string | Uint8Array | Redacted.Redacted<string>
+  readonly cert: NonNullable<TlsOptions["cert"]>
+}
+
+/** Where to listen: a port, a path, or a file descriptor that listens already. */
+export interface ListenOptions {
+  /** A TCP port; 0 takes any that is free, and the server's `address` then says which. */
+  readonly port?: number | undefined
+  /** The interface: all of them unless told otherwise. */
+  readonly host?: string | undefined
+  /** A Unix socket. */
+  readonly path?: string | undefined
+  /** The descriptor of a socket that listens, as systemd hands one over. */
+  readonly fd?: number | undefined
+  /** How many connections the system keeps waiting: 511. */
+  readonly backlog?: number | undefined
+  /** Makes it a `wss` server. */
+  readonly tls?: ServerTls | undefined
+}
+
+/** Listens for TCP, TLS or Unix sockets by a server of its own. */
+export const layer = (options: ListenOptions): Layer.Layer<Listener> =>
+  Layer.succeed(Listener, {
+    listen: (acceptor) =>
+      Effect.gen(function* () {
+        const server = yield* Effect.try({
+          try: () => makeServer(options.tls),
+          catch: (cause) => new ListenError({ address: describe(options), code: codeOf(cause), cause })
+        })
+        yield* served(server, acceptor)
+        return yield* bind(server, options)
+      })
+  })
+
+/** The same with options that are, or contain, `Config`s. */
+export const layerConfig = (options: Config.Config.Wrap<ListenOptions>): Layer.Layer<Listener, ConfigError> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(options), layer))
+
+/**
+ * Takes connections from a server of the user's: the upgrades of an HTTP(S)
+ * server, whose other requests stay with it, or all connections of a TCP or
+ * TLS server. It is theirs to start and to stop; with this layer's scope only
+ * our listeners leave it, behind the connections.
+ */
+export const fromServer = (server: HttpServer | HttpsServer | NetServer | TlsServer): Layer.Layer<Listener> =>
+  Layer.succeed(Listener, {
+    listen: (acceptor) =>
+      Effect.gen(function* () {
+        if (server instanceof HttpServer || server instanceof HttpsServer) {
+          const onUpgrade = upgraded(acceptor)
+          yield* held(
+            () => server.on("upgrade", onUpgrade),
+            () => server.off("upgrade", onUpgrade)
+          )
+          return addressesOf(server)
+        }
+        const http = yield* servedConnections(acceptor)
+        const event = server instanceof TlsServer ? "secureConnection" : "connection"
+        const onConnection = (socket: Socket) => void http.emit("connection", socket)
+        yield* held(
+          () => server.on(event, onConnection),
+          () => server.off(event, onConnection)
+        )
+        return addressesOf(server)
+      })
+  })
+
+/** Serves one peer, at the other end of a stream that is open already. */
+export const fromDuplex = (duplex: Duplex): Layer.Layer<Listener> =>
+  Layer.succeed(Listener, {
+    listen: (acceptor) =>
+      Effect.map(servedConnections(acceptor), (http): ReadonlyArray<Address> => {
+        http.emit("connection", duplex)
+        return []
+      })
+  })
+
+const makeServer = (tls: ServerTls | undefined): HttpServer | HttpsServer => {
+  if (tls === undefined) return createServer(httpOptions)
+  const key = Redacted.isRedacted(tls.key) ? Redacted.value(tls.key) : tls.key
+  return createSecureServer({ ...httpOptions, ...tls, key: typeof key === "string" ? key : Buffer.from(key) })
+}
+
+/**
+ * node's own limits are above ours, so that what is too much by ours gets the
+ * right answer; and it must not drop headers, or repeated ones could hide.
+ */
+const httpOptions = { maxHeaderSize: 65_536, noDelay: true } as const
+
+/** A server that speaks HTTP on connections that somebody else accepts. */
+const servedConnections = (acceptor: Acceptor): Effect.Effect<HttpServer, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    const server = createServer(httpOptions)
+    return Effect.as(served(server, acceptor), server)
+  })
+
+/** Hands everything that a server hears to the acceptor, and ends what is left of it with the scope. */
+const served = (server: HttpServer | HttpsServer, acceptor: Acceptor): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      server.maxHeadersCount = 0
+      const silent = new Silent(acceptor)
+      server.on("connection", (socket: Socket) => silent.add(socket))
+      server.on("request", (message, response) => {
+        silent.remove(message.socket)
+        acceptor.exchange(exchange.plain(message, response))
+      })
+      server.on("upgrade", (_, socket: Socket) => silent.remove(socket))
+      server.on("upgrade", upgraded(acceptor))
+      server.on("clientError", answerClientError)
+      // A TLS handshake that fails ends its socket; the peer learns of it by TLS.
+      server.on("tlsClientError", () => {})
+    }),
+    () =>
+      Effect.sync(() => {
+        // Nothing is waited for: upgraded sockets have been closed before, and `close` would wait for any other.
+        server.close()
+        server.closeAllConnections()
+      })
+  )
+
+const upgraded =
+  (acceptor: Acceptor) =>
+  (message: IncomingMessage, socket: Socket, head: Uint8Array): void =>
+    acceptor.exchange(exchange.upgrade(message, socket, head))
+
+/** Peers that have said nothing yet. */
+class Silent {
+  private readonly acceptor: Acceptor
+  private readonly settle = new Map<unknown, () => void>()
+
+  constructor(acceptor: Acceptor) {
+    this.acceptor = acceptor
+  }
+
+  /** TLS wraps the socket that was accepted in another one: the peer's address is what both have. */
+  private static key(socket: Socket): unknown {
+    const { remoteAddress, remotePort } = socket
+    return remotePort === undefined ? socket : `${remoteAddress} ${remotePort}`
+  }
+
+  add(socket: Socket): void {
+    const key = Silent.key(socket)
+    this.settle.set(
+      key,
+      this.acceptor.arrived(() => socket.destroy())
+    )
+    socket.once("close", () => this.done(key))
+  }
+
+  remove(socket: Socket): void {
+    this.done(Silent.key(socket))
+  }
+
+  private done(key: unknown): void {
+    const settle = this.settle.get(key)
+    this.settle.delete(key)
+    settle?.()
+  }
+}
+
+const statusOf = (error: Error & { readonly code?: string; readonly rawPacket?: Uint8Array }): string => {
+  switch (error.code) {
+    case "HPE_HEADER_OVERFLOW": {
+      const line = error.rawPacket?.indexOf(0x0a) ?? 0
+      return line < 0 || line > maxTarget ? "414 URI Too Long" : "431 Request Header Fields Too Large"
+    }
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return "408 Request Timeout"
+    default:
+      return "400 Bad Request"
+  }
+}
+
+/** What is not HTTP at all gets an answer that a person can read, where it can still be written. */
+const answerClientError = (error: Error & { readonly code?: string }, socket: Duplex): void => {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const body = "The request is malformed or too large.\n"
+  socket.on("error", () => {})
+  socket.end(
+    `HTTP/1.1 ${statusOf(error)}\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    () => socket.destroy()
+  )
+}
+
+/** Something that holds for as long as the scope is open. */
+const held = (begin: () => unknown, end: () => unknown): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(Effect.sync(begin), () => Effect.sync(end))
+
+const bind = (
+  server: HttpServer | HttpsServer,
+  options: ListenOptions
+): Effect.Effect<ReadonlyArray<Address>, ListenError> =>
+  Effect.async<ReadonlyArray<Address>, ListenError>((resume) => {
+    const onError = (cause: Error) =>
+      resume(Effect.fail(new ListenError({ address: describe(options), code: codeOf(cause), cause })))
+    server.once("error", onError)
+    const { port, host, path, fd, backlog = 511 } = options
+    const where = fd !== undefined ? { fd } : path !== undefined ? { path } : { port: port ?? 0, host }
+    try {
+      server.listen({ ...where, backlog }, () => {
+        server.off("error", onError)
+        // An error of the listening socket from here on concerns one connection that could not be accepted.
+        server.on("error", () => {})
+        resume(Effect.sync(() => addressesOf(server)))
+      })
+    } catch (cause) {
+      onError(cause as Error)
+    }
+  })
+
+const addressesOf = (server: NetServer): ReadonlyArray<Address> => {
+  const address = server.address()
+  if (address === null) return []
+  if (typeof address === "string") return [unixAddress(address)]
+  const found = addressOf(address.address, address.port)
+  return found === undefined ? [] : [found]
+}
+
+const codeOf = (cause: unknown): string | undefined =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
+
+const describe = ({ port, host, path, fd }: ListenOptions): string => {
+  if (fd !== undefined) return `file descriptor ${fd}`
+  if (path !== undefined) return path
+  return host === undefined ? `port ${port ?? 0}` : `${host}, port ${port ?? 0}`
+}

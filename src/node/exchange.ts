@@ -1,0 +1,105 @@
+import { type IncomingMessage, ServerResponse, STATUS_CODES } from "node:http"
+import type { Socket } from "node:net"
+import { Readable } from "node:stream"
+import type { ReadableStream as WebStream } from "node:stream/web"
+import { TLSSocket } from "node:tls"
+import type { HeaderList, ResponseHead } from "../protocol/Handshake.js"
+import type { ByteStream, Exchange, Request, Response } from "../Transport.js"
+import { NodeByteStream, remoteAddressOf } from "./byteStream.js"
+
+/** One HTTP/1.1 exchange of node's as the port has it. */
+
+const pairs = (raw: ReadonlyArray<string>): HeaderList => {
+  const headers: Array<readonly [string, string]> = []
+  for (let i = 0; i + 1 < raw.length; i += 2) headers.push([raw[i]!, raw[i + 1]!])
+  return headers
+}
+
+/** Raw, since node joins some repeated headers and drops others. */
+export const headersOf = (message: Pick<IncomingMessage, "rawHeaders">): HeaderList => pairs(message.rawHeaders)
+
+const requestOf = (message: IncomingMessage, socket: Socket): Request => ({
+  method: message.method ?? "",
+  target: message.url ?? "",
+  version: message.httpVersion === "1.0" ? "1.0" : "1.1",
+  headers: headersOf(message),
+  peer: { secure: socket instanceof TLSSocket, remote: remoteAddressOf(socket) }
+})
+
+const formatHead = ({ status, headers }: ResponseHead): string => {
+  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`
+  for (const [name, value] of headers) head += `${name}: ${value}\r\n`
+  return `${head}\r\n`
+}
+
+const writeResponse = (response: ServerResponse, { status, headers, body }: Response): void => {
+  try {
+    response.writeHead(status, headers.flat())
+  } catch {
+    // A header that HTTP cannot carry, from a hook: the peer learns nothing of it.
+    response.writeHead(500)
+    response.end()
+    return
+  }
+  if (body instanceof ReadableStream) {
+    const readable = Readable.fromWeb(body as WebStream<Uint8Array>)
+    readable.on("error", () => response.destroy())
+    response.on("close", () => readable.destroy())
+    readable.pipe(response)
+  } else {
+    response.end(body)
+  }
+}
+
+/** A request that asks for no upgrade: the connection may be used again after the answer. */
+export const plain = (message: IncomingMessage, response: ServerResponse): Exchange => ({
+  request: requestOf(message, message.socket),
+  isUpgrade: false,
+  accept: () => {
+    throw new Error("a request that asks for no upgrade cannot be accepted")
+  },
+  respond: (answer) => {
+    if (!response.destroyed && !response.headersSent) writeResponse(response, answer)
+  },
+  abort: () => {
+    message.socket.destroy()
+  },
+  onAbort: (gone) => {
+    response.on("close", () => {
+      if (!response.writableFinished) gone()
+    })
+  }
+})
+
+/** A request that node has parted from its HTTP: the socket is ours, with what came behind the request. */
+export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Array): Exchange => {
+  // Here its error listener is attached: a reset from now on is a value.
+  const stream = new NodeByteStream(socket, head)
+  return {
+    request: requestOf(message, socket),
+    isUpgrade: true,
+    accept: (response): ByteStream => {
+      if (!socket.destroyed) socket.write(formatHead(response), "latin1")
+      return stream
+    },
+    respond: (answer) => {
+      if (socket.destroyed) return
+      const response = new ServerResponse(message)
+      response.shouldKeepAlive = false
+      response.assignSocket(socket)
+      response.on("finish", () => {
+        response.detachSocket(socket)
+        // What the peer still sends is read: unread, it would make the system drop our answer with a reset.
+        socket.resume()
+        socket.end(() => socket.destroy())
+      })
+      writeResponse(response, answer)
+    },
+    abort: () => {
+      socket.destroy()
+    },
+    onAbort: (gone) => {
+      socket.on("close", gone)
+    }
+  }
+}

@@ -1,0 +1,3 @@
+export * as NodeConnector from "./NodeConnector.js"
+export * as NodeListener from "./NodeListener.js"
+export { runMain } from "./runMain.js"
