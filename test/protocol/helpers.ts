@@ -100,12 +100,13 @@ export const failure = (options: Partial<Options>, ...chunks: ReadonlyArray<Uint
   return last?.[0] === "violation" ? last[1] : undefined
 }
 
-/** The bytes in pieces of these sizes, over and over; a size of 0 gives an empty piece. */
+/** The bytes in pieces of these sizes, over and over; a size of 0 gives an empty piece, but never two in a row. */
 export const chop = (bytes: Uint8Array, sizes: ReadonlyArray<number>): ReadonlyArray<Uint8Array> => {
   if (!sizes.some((size) => size > 0)) return [bytes]
   const pieces: Array<Uint8Array> = []
   for (let at = 0, i = 0; at < bytes.length; i++) {
     const size = sizes[i % sizes.length]!
+    if (size === 0 && pieces.at(-1)?.length === 0) continue
     pieces.push(bytes.slice(at, at + size))
     at += size
   }
