@@ -156,7 +156,8 @@ const checkOrigin = (request: RequestHead, policy: ServerPolicy): Rejection | un
     (policy.origins === undefined
       ? isSameOrigin(origin, headers.only(request.headers, "host") ?? "")
       : policy.origins.some((entry) =>
-          entry === null ? origin === "null" : typeof entry === "string" ? entry === origin : entry.test(origin)
+          // `search` and not `test`, for which a pattern with the flag g remembers where it was.
+          entry === null ? origin === "null" : typeof entry === "string" ? entry === origin : origin.search(entry) >= 0
         ))
   return allowed ? undefined : rejection(403, "Pages of this origin may not connect here.")
 }
