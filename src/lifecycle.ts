@@ -3,6 +3,7 @@ import { ConnectionClosed } from "./ConnectionClosed.js"
 import type { Deadlines, Entry } from "./deadlines.js"
 import { Inbox, type Message, type Supplier } from "./inbox.js"
 import { Outbox } from "./outbox.js"
+import { Pings } from "./pings.js"
 import type { Piece } from "./protocol/assembly.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Codec } from "./protocol/Extension.js"
@@ -12,6 +13,7 @@ import { FrameEncoder, type MaskingKeys } from "./protocol/FrameEncoder.js"
 import * as Protocol from "./protocol/Protocol.js"
 import type { ByteStream, Sink } from "./Transport.js"
 import type { TransportError } from "./TransportError.js"
+import { type Intervals, Watch } from "./watch.js"
 
 /**
  * One connection at work, without Effect: bytes come in from the transport,
@@ -20,11 +22,8 @@ import type { TransportError } from "./TransportError.js"
  */
 
 /** A connection's settings as numbers: milliseconds, bytes, counts; Infinity turns a deadline off. */
-export interface Settings extends Limits {
+export interface Settings extends Limits, Intervals {
   readonly closeTimeout: number
-  readonly pingInterval: number
-  readonly pingTimeout: number
-  readonly messageTimeout: number
   readonly maxPingsPerSecond: number
   readonly receiveHighWaterMark: number
   readonly sendHighWaterMark: number
@@ -43,13 +42,6 @@ export interface Parts {
 
 type Change = (state: Protocol.State) => Protocol.Step
 
-interface Ping {
-  readonly payload: number
-  readonly sentAt: number
-  /** Called with the round-trip time in milliseconds, or without when the connection has ended. */
-  readonly done: ((elapsed: number | undefined) => void) | undefined
-}
-
 const NEVER = Number.POSITIVE_INFINITY
 const NONE = -1
 
@@ -66,26 +58,18 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   readonly stream: ByteStream
   private readonly settings: Settings
   private readonly deadlines: Deadlines
-  private readonly pingPayloads: () => number
+  private readonly watch: Watch
+  readonly pings: Pings
 
   /** What ends the connection and stands behind messages that have not been taken. */
   private late: Array<Change> = []
   private paused = false
-  /** Since when a message is arriving, and whether one has been completed by the current chunk. */
-  private partialSince = NONE
+  /** Milliseconds of the Clock, at the latest chunk. */
+  private now: number
+  /** The current chunk has completed a message, or has been answered by a pong. */
   private completed = false
-  private dropsFragments = false
-
-  private lastHeard: number
-  /** A keepalive ping is out, and nothing has been heard since. */
-  private awaitsPong = false
-  private pingedAt = NONE
-  private pings: Array<Ping> = []
   private ponged = false
-  private pingsFrom = NONE
-  private pingCount = 0
-  /** The latest measured round-trip time, in milliseconds. */
-  latency: number | undefined
+  private dropsFragments = false
 
   private closeDue = NEVER
   dueAt = NEVER
@@ -99,13 +83,14 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.stream = stream
     this.settings = settings
     this.deadlines = deadlines
-    this.pingPayloads = pingPayloads
+    this.now = deadlines.now()
+    this.watch = new Watch(settings, this.now)
+    this.pings = new Pings(pingPayloads, settings.maxPingsPerSecond)
     this.inbox = new Inbox<Message | Piece>(this, settings.receiveHighWaterMark)
     const { maxMessageSize, maxFrameSize, maxFragments } = settings
     this.decoder = new FrameDecoder({ role, receiver: this, codecs, maxMessageSize, maxFrameSize, maxFragments })
     this.outbox = new Outbox(stream, new FrameEncoder({ role, maskingKeys, codecs }), settings.sendHighWaterMark)
-    this.lastHeard = deadlines.now()
-    this.scheduleBy(this.lastHeard + settings.pingInterval)
+    this.scheduleBy(this.watch.dueAt)
     stream.attach(this)
   }
 
@@ -121,8 +106,8 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   data(bytes: Uint8Array): void {
     const now = this.deadlines.now()
-    this.lastHeard = now
-    this.awaitsPong = false
+    this.now = now
+    this.watch.heard(now)
     this.completed = false
     const violation = this.decoder.decode(bytes)
     if (violation !== undefined) this.later((state) => Protocol.fail(state, violation))
@@ -131,11 +116,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
       this.ponged = false
       this.outbox.schedule()
     }
-    if (!this.decoder.isPartial) this.partialSince = NONE
-    else if (this.partialSince === NONE || this.completed) {
-      this.partialSince = now
-      if (this.isOpen) this.scheduleBy(now + this.settings.messageTimeout)
-    }
+    if (this.watch.read(this.decoder.isPartial, this.completed, now) && this.isOpen) this.scheduleBy(this.watch.dueAt)
     if (this.isOpen && !this.paused && this.inbox.isFull()) this.pause()
   }
 
@@ -168,12 +149,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   ping(payload: Uint8Array): void {
     if (!this.isOpen || this.late.length > 0) return
-    if (this.lastHeard - this.pingsFrom >= 1000 || this.pingsFrom === NONE) {
-      this.pingsFrom = this.lastHeard
-      this.pingCount = 0
-    }
-    this.pingCount++
-    if (this.pingCount > this.settings.maxPingsPerSecond) {
+    if (!this.pings.admit(this.now)) {
       const reason = `more than maxPingsPerSecond (${this.settings.maxPingsPerSecond}) pings in a second`
       this.later((state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason)))
       return
@@ -183,16 +159,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   pong(payload: Uint8Array): void {
-    if (payload.length !== 4) return
-    const key = new DataView(payload.buffer, payload.byteOffset, 4).getUint32(0)
-    const index = this.pings.findIndex((ping) => ping.payload === key)
-    // §5.5.3: an unsolicited pong means nothing; one that answers a ping answers those before it too.
-    if (index < 0) return
-    const now = this.lastHeard
-    for (const { sentAt, done } of this.pings.splice(0, index + 1)) {
-      this.latency = now - sentAt
-      done?.(now - sentAt)
-    }
+    this.pings.answer(payload, this.now)
   }
 
   close(close: Frame.Close): void {
@@ -253,13 +220,9 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     }
   }
 
-  /** Sends a ping that `pong` will recognise. */
+  /** Sends a ping; `done` hears of its pong. */
   sendPing(done?: ((elapsed: number | undefined) => void) | undefined): void {
-    const payload = this.pingPayloads() >>> 0
-    const bytes = new Uint8Array(4)
-    new DataView(bytes.buffer).setUint32(0, payload)
-    this.pings.push({ payload, sentAt: this.deadlines.now(), done })
-    this.outbox.control(Frame.Opcode.Ping, bytes)
+    this.outbox.control(Frame.Opcode.Ping, this.pings.begin(this.deadlines.now(), done))
     this.outbox.schedule()
   }
 
@@ -342,7 +305,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   /** How the connection ended is certain: nobody waits for messages, room or pongs any more. */
   private settle(): void {
     this.outbox.end()
-    for (const { done } of this.pings.splice(0)) done?.(undefined)
+    this.pings.end()
     this.inbox.end()
   }
 
@@ -357,11 +320,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private unpause(): void {
     if (!this.paused) return
     this.paused = false
-    // The peer was not heard because we did not listen: its deadlines begin anew.
-    const now = this.deadlines.now()
-    this.lastHeard = now
-    this.pingedAt = now
-    if (this.partialSince !== NONE) this.partialSince = now
+    this.watch.restart(this.deadlines.now())
     this.stream.resume()
   }
 
@@ -389,33 +348,29 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   private checkOpen(now: number): void {
-    const { pingInterval, pingTimeout, messageTimeout } = this.settings
+    const { pingInterval, messageTimeout } = this.settings
     if (this.paused) {
+      // The peer is not heard because we do not listen, and so its deadlines do not run.
       this.scheduleBy(now + Math.min(pingInterval, messageTimeout))
       return
     }
-    if (this.partialSince !== NONE && now >= this.partialSince + messageTimeout) {
-      const reason = `a message was not complete within messageTimeout (${messageTimeout} ms)`
-      this.transition((state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason)))
-      return
+    switch (this.watch.check(now)) {
+      case "nothing":
+        break
+      case "quiet":
+        this.sendPing()
+        break
+      case "dead": {
+        const close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
+        this.transition((state) => Protocol.abandon(state, close))
+        return
+      }
+      case "unfinished": {
+        const reason = `a message was not complete within messageTimeout (${messageTimeout} ms)`
+        this.transition((state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason)))
+        return
+      }
     }
-    if (this.awaitsPong && now >= this.pingedAt + pingTimeout) {
-      const close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
-      this.transition((state) => Protocol.abandon(state, close))
-      return
-    }
-    const quietSince = this.awaitsPong ? this.pingedAt : this.lastHeard
-    const judged = this.awaitsPong && pingTimeout !== NEVER
-    if (!judged && now >= quietSince + pingInterval) {
-      this.awaitsPong = true
-      this.pingedAt = now
-      // A peer that talks without ever answering pings must not make the list of them grow.
-      this.pings = this.pings.filter(({ done }) => done !== undefined)
-      this.sendPing()
-      this.scheduleBy(now + Math.min(pingInterval, pingTimeout))
-    } else {
-      this.scheduleBy(quietSince + (judged ? pingTimeout : pingInterval))
-    }
-    if (this.partialSince !== NONE) this.scheduleBy(this.partialSince + messageTimeout)
+    this.scheduleBy(this.watch.dueAt)
   }
 }

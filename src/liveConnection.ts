@@ -177,7 +177,7 @@ export class LiveConnection {
   }
 
   get latency(): Effect.Effect<Option.Option<Duration.Duration>> {
-    return Effect.sync(() => Option.map(Option.fromNullable(this.lifecycle.latency), Duration.millis))
+    return Effect.sync(() => Option.map(Option.fromNullable(this.lifecycle.pings.latency), Duration.millis))
   }
 
   close(close: Partial<Frame.Close> = {}): Effect.Effect<ConnectionClosed> {

@@ -1,0 +1,63 @@
+/** Our pings that have no pong yet, and how many the peer sends. RFC 6455 §5.5.2, §5.5.3. */
+
+interface Ping {
+  readonly payload: number
+  readonly sentAt: number
+  /** Called with the round-trip time in milliseconds, or without when the connection has ended. */
+  readonly done: ((elapsed: number | undefined) => void) | undefined
+}
+
+const SIZE = 4
+
+export class Pings {
+  private waiting: Array<Ping> = []
+  private readonly payloads: () => number
+  private readonly maxPerSecond: number
+  private countedFrom = Number.NEGATIVE_INFINITY
+  private count = 0
+  /** The latest measured round-trip time, in milliseconds. */
+  latency: number | undefined
+
+  constructor(payloads: () => number, maxPerSecond: number) {
+    this.payloads = payloads
+    this.maxPerSecond = maxPerSecond
+  }
+
+  /** The payload of a ping that is sent now; `done` hears of its pong. */
+  begin(now: number, done: Ping["done"]): Uint8Array {
+    const payload = this.payloads() >>> 0
+    const bytes = new Uint8Array(SIZE)
+    new DataView(bytes.buffer).setUint32(0, payload)
+    // A peer that talks without ever answering pings must not make the list of them grow.
+    if (done === undefined) this.waiting = this.waiting.filter((ping) => ping.done !== undefined)
+    this.waiting.push({ payload, sentAt: now, done })
+    return bytes
+  }
+
+  /** A pong answers the ping of the same payload and those before it; any other means nothing. §5.5.3. */
+  answer(payload: Uint8Array, now: number): void {
+    if (payload.length !== SIZE) return
+    const key = new DataView(payload.buffer, payload.byteOffset, SIZE).getUint32(0)
+    const index = this.waiting.findIndex((ping) => ping.payload === key)
+    if (index < 0) return
+    for (const { sentAt, done } of this.waiting.splice(0, index + 1)) {
+      this.latency = now - sentAt
+      done?.(now - sentAt)
+    }
+  }
+
+  /** Counts a ping of the peer's; false when there are too many within a second. */
+  admit(now: number): boolean {
+    if (now - this.countedFrom >= 1000) {
+      this.countedFrom = now
+      this.count = 0
+    }
+    this.count++
+    return this.count <= this.maxPerSecond
+  }
+
+  /** No pong comes any more. */
+  end(): void {
+    for (const { done } of this.waiting.splice(0)) done?.(undefined)
+  }
+}
