@@ -13,7 +13,7 @@ import type { ConnectionClosed } from "./ConnectionClosed.js"
 import { makeEngine } from "./deadlines.js"
 import * as Framing from "./Framing.js"
 import type { Message } from "./inbox.js"
-import { type Handshake, openScoped, type SendOptions, unknownHandshake } from "./liveConnection.js"
+import { type Handshake, openAlone, type SendOptions, unknownHandshake } from "./liveConnection.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Close, Role } from "./protocol/Frame.js"
 import type { State } from "./protocol/Protocol.js"
@@ -206,14 +206,19 @@ export const make = (
   Effect.gen(function* () {
     const framing = yield* Framing.Framing
     const engine = yield* makeEngine
-    return yield* openScoped(engine, (deadlines) => ({
-      role,
-      stream,
-      settings: resolve(options),
-      codecs: [],
-      maskingKeys: framing.maskingKeys,
-      pingPayloads: framing.pingPayloads,
-      deadlines,
-      handshake: unknownHandshake
-    }))
+    const settings = resolve(options)
+    return yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        openAlone(engine, {
+          role,
+          stream,
+          settings,
+          codecs: [],
+          maskingKeys: framing.maskingKeys,
+          pingPayloads: framing.pingPayloads,
+          handshake: unknownHandshake
+        })
+      ),
+      (connection) => connection.close()
+    )
   })

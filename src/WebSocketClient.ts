@@ -11,7 +11,7 @@ import * as Framing from "./Framing.js"
 import * as Handshake from "./Handshake.js"
 import { HandshakeError, type Reason } from "./HandshakeError.js"
 import { InvalidUri } from "./InvalidUri.js"
-import { LiveConnection } from "./liveConnection.js"
+import { openAlone } from "./liveConnection.js"
 import type { ClientOffer } from "./protocol/Handshake.js"
 import { isToken, isValue } from "./protocol/headers.js"
 import * as uri from "./protocol/uri.js"
@@ -128,14 +128,13 @@ const open = (
         return yield* refuse(explain(agreement, reply))
       }
       const engine = yield* makeEngine
-      const connection = new LiveConnection({
+      const connection = openAlone(engine, {
         role: "client",
         stream: reply.stream,
         settings,
         codecs: agreement.codecs,
         maskingKeys: services.framing.maskingKeys,
         pingPayloads: services.framing.pingPayloads,
-        deadlines: engine.deadlines,
         handshake: () => ({
           request: services.handshake.request(offer),
           response: agreement.response,
@@ -143,15 +142,7 @@ const open = (
           extensions: agreement.extensions
         })
       })
-      yield* Scope.addFinalizerExit(scope, (exit) =>
-        Effect.zipRight(
-          connection.close(),
-          Effect.suspend(() => {
-            engine.deadlines.stop()
-            return Scope.close(transport, exit)
-          })
-        )
-      )
+      yield* Scope.addFinalizerExit(scope, (exit) => Effect.zipRight(connection.close(), Scope.close(transport, exit)))
       return connection
     })
   )

@@ -2,10 +2,9 @@ import type { Address } from "@effect/platform/HttpServer"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
-import type { Deadlines, Engine } from "./deadlines.js"
+import type { Engine } from "./deadlines.js"
 import { FragmentSender } from "./fragmentSender.js"
 import type { Inbox, Message } from "./inbox.js"
 import { Lifecycle, type Parts } from "./lifecycle.js"
@@ -250,15 +249,9 @@ const convert = (message: Message, type: "text" | "binary"): Message => {
   return text
 }
 
-/** A connection with a watch of its own; leaving the scope closes it with 1000 and waits for the end. */
-export const openScoped = (
-  { deadlines }: Engine,
-  parts: (deadlines: Deadlines) => LiveParts
-): Effect.Effect<LiveConnection, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => new LiveConnection(parts(deadlines))),
-    (connection) =>
-      Effect.map(connection.close(), () => {
-        deadlines.stop()
-      })
-  )
+/** A connection with a watch of its own, which ends with it. */
+export const openAlone = ({ deadlines }: Engine, parts: Omit<LiveParts, "deadlines">): LiveConnection => {
+  const connection = new LiveConnection({ ...parts, deadlines })
+  connection.lifecycle.onClosed(() => deadlines.stop())
+  return connection
+}

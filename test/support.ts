@@ -1,0 +1,40 @@
+import { Buffer } from "node:buffer"
+import { Effect } from "effect"
+import type { Testing } from "effect-websockets/testing"
+import * as Frame from "../src/protocol/Frame.js"
+
+/** What tests in memory share: frames as a client sends them, and bytes as hex. */
+
+export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
+
+/** Frames of a client, masked with a key that shows no payload, in one piece. */
+export const masked = (...frames: ReadonlyArray<Frame.Frame>): Uint8Array =>
+  Uint8Array.from(Buffer.concat(frames.map((frame) => Frame.serialize(frame, 0x01020304))))
+
+/** Frames of a server, in one piece. */
+export const plain = (...frames: ReadonlyArray<Frame.Frame>): Uint8Array =>
+  Uint8Array.from(Buffer.concat(frames.map((frame) => Frame.serialize(frame))))
+
+/** Reads until so many bytes have come. */
+export const readBytes = (peer: Testing.Peer, length: number): Effect.Effect<Uint8Array> =>
+  Effect.gen(function* () {
+    const chunks: Array<Uint8Array> = []
+    let size = 0
+    while (size < length) {
+      const chunk = yield* peer.read
+      if (chunk.length === 0) break
+      chunks.push(chunk)
+      size += chunk.length
+    }
+    return Uint8Array.from(Buffer.concat(chunks))
+  })
+
+/** Lets everything happen that can happen without time passing. */
+export const settle: Effect.Effect<void> = Effect.promise(
+  () =>
+    new Promise<void>((resolve) => {
+      let turns = 0
+      const next = () => (++turns < 10 ? setImmediate(next) : resolve())
+      next()
+    })
+)
