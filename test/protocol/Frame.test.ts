@@ -72,6 +72,7 @@ describe("Frame.writeHeader", () => {
     [126, "82fe007e", "827e007e"],
     [0x1234, "82fe1234", "827e1234"],
     [0x12345678, "82ff0000000012345678", "827f0000000012345678"],
+    [0x1_0000_0000, "82ff0000000100000000", "827f0000000100000000"],
     [0x1_0000_0002, "82ff0000000100000002", "827f0000000100000002"],
     [Number.MAX_SAFE_INTEGER, "82ff001fffffffffffff", "827f001fffffffffffff"]
   ])("writes a length of %i, masked and not, at its offset", (length, masked, unmasked) => {

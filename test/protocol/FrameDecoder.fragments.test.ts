@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { failure, filled, hex, inverting, reading } from "./helpers.js"
+import { failure, filled, hex, inverting, memoryOfHundred, reading } from "./helpers.js"
 
 const notUtf8 = ["violation", 1007, "text message that is not UTF-8"]
 
@@ -224,6 +224,21 @@ describe("FrameDecoder.discard", () => {
     expect(discarding({ codecs }).read("c1 01 9e  41 01 9e  80 01 9d", "c1", "01", "9e", "89 00")).toEqual([
       ["ping", ""]
     ])
+  })
+
+  it.each([
+    ["a message to come", "", "82 7f 00000000 000fffff"],
+    ["a message that has begun", "02 01 00", "80 7f 00000000 000fffff"]
+  ])("sets no memory aside for %s", (_, before, after) => {
+    const held = memoryOfHundred(() => {
+      const { decoder, read } = reading()
+      read(before)
+      decoder.discard()
+      read(after)
+      return decoder
+    })
+    // 100 MiB are announced.
+    expect(held).toBeLessThan(10_000_000)
   })
 
   it("can be said while a message is handed over", () => {

@@ -153,6 +153,18 @@ describe("Handshake.answer, extensions", () => {
     expect(negotiate("foo; level=9, foo; level=1, foo; level=1").said).toEqual(["foo; level=1"])
   })
 
+  it("are agreed once each, whatever bits a second answer would have", () => {
+    const bits = [4, 2]
+    const shifting: Extension = {
+      ...toyExtension("foo", foo),
+      answer: (parameters) => ({ parameters, codec: inverting(bits.shift() ?? 1) })
+    }
+    const headers: Handshake.HeaderList = [...required, ["Sec-WebSocket-Extensions", "foo; a, foo; b"]]
+    const { extensions, codecs } = agreed(headers, { extensions: [shifting] })
+    expect(extensions).toEqual([{ name: "foo", parameters: [{ name: "a", value: undefined }] }])
+    expect(codecs.map(({ rsv }) => rsv)).toEqual([4])
+  })
+
   it("are declined where they want a bit that is already given away", () => {
     expect(negotiate("foo; level=1, rival; level=3, bar; level=2").names).toEqual(["foo", "bar"])
     expect(negotiate("rival; level=3, foo; level=1").names).toEqual(["rival"])

@@ -113,6 +113,14 @@ export const chop = (bytes: Uint8Array, sizes: ReadonlyArray<number>): ReadonlyA
   return pieces
 }
 
+/** How many bytes of memory outside of the heap a hundred of these hold. */
+export const memoryOfHundred = (make: () => unknown): number => {
+  const before = process.memoryUsage().arrayBuffers
+  const held = Array.from({ length: 100 }, make)
+  const after = process.memoryUsage().arrayBuffers
+  return held.length === 100 ? after - before : 0
+}
+
 export const invert = (bytes: Uint8Array): Uint8Array => bytes.map((byte) => byte ^ 0xff)
 
 /** Inverts every bit of a message, under the reserved bits that it is given. */

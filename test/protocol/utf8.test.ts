@@ -193,6 +193,7 @@ describe.each([
         const bytes = join(filled(length), unhex(start + bad), filled(3))
         expect(utf8.decode(bytes, 0, bytes.length)).toBeUndefined()
         expect(utf8.decode(bytes, 0, length)).toBe("*".repeat(length))
+        expect(utf8.decode(bytes, length, bytes.length - 3)).toBeUndefined()
       }
     })
 
@@ -230,6 +231,7 @@ describe.each([
       "12345678",
       "123456789",
       "1234567é",
+      "\x7f\x80",
       "é",
       "€uro and more",
       "😀",
