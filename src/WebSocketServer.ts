@@ -26,8 +26,8 @@ export interface ServerSettings extends ConnectionOptions {
   /** The subprotocols that are spoken, the first choice first. A client that offers none of them gets 400. RFC 6455 §1.9. */
   readonly subprotocols?: ReadonlyArray<string> | undefined
   /**
-   * Pages of which origins may connect, as `https://example.com`; `null` is a page opened as a file. Unless told
-   * otherwise those whose host and port are the request's own. Clients that send no `Origin` are no pages. RFC 6455 §10.2.
+   * Pages of which origins may connect, as `https://example.com` or a pattern of all of it; `null` is a page opened as
+   * a file. Unless told otherwise those whose host and port are the request's own. Clients that send no `Origin` are no pages. RFC 6455 §10.2.
    */
   readonly origins?: ReadonlyArray<string | RegExp | null> | undefined
   /** Lets in the pages of every origin, which opens the door to cross-site WebSocket hijacking. */

@@ -50,6 +50,7 @@ export class LiveConnection {
   readonly lifecycle: Lifecycle
   readonly [TypeId]: Reading
   private readonly describe: () => Handshake
+  private sending: ((message: Message, options?: SendOptions) => Effect.Effect<void, ConnectionClosed>) | undefined
 
   constructor(parts: LiveParts) {
     this.lifecycle = new Lifecycle(parts)
@@ -120,7 +121,14 @@ export class LiveConnection {
     )
   }
 
-  send(message: Message, options?: SendOptions): Effect.Effect<void, ConnectionClosed> {
+  // Functions that a program may take off the connection and pass on, so they are bound; `send` once, as it is used most.
+
+  get send(): (message: Message, options?: SendOptions) => Effect.Effect<void, ConnectionClosed> {
+    this.sending ??= this.sendMessage.bind(this)
+    return this.sending
+  }
+
+  private sendMessage(message: Message, options?: SendOptions): Effect.Effect<void, ConnectionClosed> {
     return Effect.suspend(() => {
       const { lifecycle } = this
       const content = options?.type === undefined ? message : convert(message, options.type)
@@ -129,7 +137,11 @@ export class LiveConnection {
     })
   }
 
-  sendAll(messages: Iterable<Message>): Effect.Effect<void, ConnectionClosed> {
+  get sendAll() {
+    return (messages: Iterable<Message>): Effect.Effect<void, ConnectionClosed> => this.sendEach(messages)
+  }
+
+  private sendEach(messages: Iterable<Message>): Effect.Effect<void, ConnectionClosed> {
     return Effect.suspend(() => {
       const { outbox } = this.lifecycle
       const iterator = messages[Symbol.iterator]()
@@ -145,8 +157,9 @@ export class LiveConnection {
     })
   }
 
-  sendFragments<E, R>(fragments: Stream.Stream<Message, E, R>): Effect.Effect<void, E | ConnectionClosed, R> {
-    return Effect.suspend(() => new FragmentSender(this).run(fragments))
+  get sendFragments() {
+    return <E, R>(fragments: Stream.Stream<Message, E, R>): Effect.Effect<void, E | ConnectionClosed, R> =>
+      Effect.suspend(() => new FragmentSender(this).run(fragments))
   }
 
   get ping(): Effect.Effect<Duration.Duration, ConnectionClosed> {
@@ -160,7 +173,11 @@ export class LiveConnection {
     })
   }
 
-  pong(payload: Uint8Array = new Uint8Array(0)): Effect.Effect<void, ConnectionClosed> {
+  get pong() {
+    return (payload: Uint8Array = new Uint8Array(0)): Effect.Effect<void, ConnectionClosed> => this.sendPong(payload)
+  }
+
+  private sendPong(payload: Uint8Array): Effect.Effect<void, ConnectionClosed> {
     return Effect.suspend(() => {
       if (payload.length > Frame.maxControlPayload) {
         return Effect.die(
@@ -179,7 +196,11 @@ export class LiveConnection {
     return Effect.sync(() => Option.map(Option.fromNullable(this.lifecycle.pings.latency), Duration.millis))
   }
 
-  close(close: Partial<Frame.Close> = {}): Effect.Effect<ConnectionClosed> {
+  get close() {
+    return (close: Partial<Frame.Close> = {}): Effect.Effect<ConnectionClosed> => this.startClose(close)
+  }
+
+  private startClose(close: Partial<Frame.Close>): Effect.Effect<ConnectionClosed> {
     return Effect.suspend(() => {
       const { code = CloseCode.NormalClosure, reason = "" } = close
       if (!CloseCode.isValid(code)) {

@@ -139,11 +139,19 @@ export const checkUpgrade = (request: RequestHead): Rejection | undefined => {
 export interface ServerPolicy {
   /** The subprotocols that the server speaks, its first choice first; or a function of those that the client offers. */
   readonly subprotocols?: ReadonlyArray<string> | ((offered: ReadonlyArray<string>) => string | undefined) | undefined
-  /** Which values of `Origin` are let in; the request's own host unless told otherwise. RFC 6455 §10.2. */
+  /** Which values of `Origin` are let in, a pattern being one of all of it; the request's own host unless told otherwise. RFC 6455 §10.2. */
   readonly origins?: ReadonlyArray<string | RegExp | null> | undefined
   /** Let in every origin, and with it every page that a user visits: cross-site WebSocket hijacking. */
   readonly dangerouslyAcceptAnyOrigin?: boolean | undefined
   readonly extensions?: ReadonlyArray<Extension> | undefined
+}
+
+/** A pattern has to match all of an origin: one that matches a part of it would let `example.com.evil.net` in. */
+const isListed = (origin: string, entry: string | RegExp | null): boolean => {
+  if (entry === null) return origin === "null"
+  if (typeof entry === "string") return entry === origin
+  // A pattern of its own, as flags like g would remember where the last match was.
+  return new RegExp(`^(?:${entry.source})$`, entry.flags.replace(/[gy]/g, "")).test(origin)
 }
 
 const checkOrigin = (request: RequestHead, policy: ServerPolicy): Rejection | undefined => {
@@ -155,10 +163,7 @@ const checkOrigin = (request: RequestHead, policy: ServerPolicy): Rejection | un
     origins.length === 1 &&
     (policy.origins === undefined
       ? isSameOrigin(origin, headers.only(request.headers, "host") ?? "")
-      : policy.origins.some((entry) =>
-          // `search` and not `test`, for which a pattern with the flag g remembers where it was.
-          entry === null ? origin === "null" : typeof entry === "string" ? entry === origin : origin.search(entry) >= 0
-        ))
+      : policy.origins.some((entry) => isListed(origin, entry)))
   return allowed ? undefined : rejection(403, "Pages of this origin may not connect here.")
 }
 
@@ -171,6 +176,10 @@ const chooseSubprotocol = (request: RequestHead, policy: ServerPolicy): string |
     typeof subprotocols === "function" ? subprotocols(offered) : subprotocols.find((name) => offered.includes(name))
   if (chosen === undefined && typeof subprotocols !== "function") {
     return rejection(400, `A subprotocol is needed, one of: ${subprotocols.join(", ")}.`)
+  }
+  if (chosen !== undefined && !offered.includes(chosen)) {
+    // §4.2.2: only what the client has offered; a function that says otherwise is the server's fault.
+    return rejection(500, "The server chose a subprotocol that was not offered.")
   }
   return chosen
 }

@@ -179,7 +179,7 @@ export const abandon = (state: State, sent: Close): Step => {
   }
 }
 
-/** The connection did not go through an agreed end. RFC 6455 §7.1.4 calls clean what ends in both close frames. */
+/** Codes that tell of no fault; RFC 6455 §7.1.4 calls every end clean that has both close frames. */
 const isAgreedCode = (code: number): boolean =>
   code === CloseCode.NormalClosure || code === CloseCode.GoingAway || code === CloseCode.NoStatusReceived
 

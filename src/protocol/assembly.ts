@@ -75,11 +75,10 @@ export class Assembly {
     this.length = 0
   }
 
-  /** The bytes, in memory that holds little else. */
+  /** The bytes, in memory that holds nothing else: what lies behind them is not cleared. */
   takeBytes(): Uint8Array {
     const { bytes, length } = this
-    if (length === bytes.length) return bytes
-    return length > bytes.length / 2 ? bytes.subarray(0, length) : copyOf(bytes, 0, length)
+    return length === bytes.length ? bytes : copyOf(bytes, 0, length)
   }
 
   /** The whole message. */

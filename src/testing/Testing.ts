@@ -20,7 +20,7 @@ import {
   type Request,
   type Response
 } from "../Transport.js"
-import { TransportError } from "../TransportError.js"
+import { type Operation, TransportError } from "../TransportError.js"
 import { type ConnectError, type ConnectOptions, layer as clientLayer, WebSocketClient } from "../WebSocketClient.js"
 import { type ServerOptions, layer as serverLayer } from "../WebSocketServer.js"
 import { End, type Ends, type Faults, makeEnds, type Wire } from "./wire.js"
@@ -91,20 +91,20 @@ export const layer: Layer.Layer<Listener | Connector | Network> = Layer.effectCo
   })
 )
 
-const refused = () =>
-  new TransportError({
-    operation: "connect",
-    peer: "memory",
-    code: "ECONNREFUSED",
-    cause: new Error("no server listens on this network")
-  })
+const failure = (operation: Operation, code: string, problem: string) =>
+  new TransportError({ operation, peer: "memory", code, cause: new Error(problem) })
+
+const refused = () => failure("connect", "ECONNREFUSED", "no server listens on this network")
+
+const cutOff = () => failure("handshake", "ECONNRESET", "the server ended the connection without an answer")
 
 /** One exchange over a wire, whose faults are the handshake's as well. */
 const dial = (acceptor: Acceptor, { client, server }: Ends, request: Request): Effect.Effect<Reply, TransportError> =>
   Effect.async<Reply, TransportError>((resume) => {
     const settle = acceptor.arrived(() => server.destroy())
     server.onGone(settle)
-    client.onGone((error) => resume(Effect.fail(error ?? refused())))
+    client.onGone((error) => resume(Effect.fail(error ?? cutOff())))
+    client.onEnd(() => resume(Effect.fail(cutOff())))
     const answer = (response: Response) =>
       server.say(() => resume(Effect.map(bodyOf(response), (body): Reply => ({ _tag: "Answered", response, body }))))
     client.say(() => {
@@ -121,7 +121,10 @@ const dial = (acceptor: Acceptor, { client, server }: Ends, request: Request): E
           server.end()
         },
         abort: () => server.destroy(),
-        onAbort: (gone) => server.onGone(gone)
+        onAbort: (gone) => {
+          server.onEnd(gone)
+          server.onGone(gone)
+        }
       })
     })
   })

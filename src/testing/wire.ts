@@ -143,6 +143,7 @@ export class End implements ByteStream {
   private error: TransportError | undefined
   private isTold = false
   private whenGone: Array<(error: TransportError | undefined) => void> = []
+  private whenEnded: Array<() => void> = []
 
   constructor(outgoing: Direction, incoming: Direction, address: Address, peerAddress: Address) {
     this.outgoing = outgoing
@@ -156,6 +157,7 @@ export class End implements ByteStream {
   attach(sink: Sink): void {
     this.sink = sink
     this.incoming.run()
+    if (this.peerHasEnded) soon(() => sink.end())
     if (this.isGone) soon(() => this.tellClosed())
   }
 
@@ -217,7 +219,7 @@ export class End implements ByteStream {
 
   /** Whether a parcel can be had now; bytes wait for somebody who reads. */
   accepts(parcel: Parcel): boolean {
-    return this.isGone || parcel._tag === "Value" || (this.sink !== undefined && !this.isPaused)
+    return this.isGone || parcel._tag !== "Bytes" || (this.sink !== undefined && !this.isPaused)
   }
 
   take(parcel: Parcel): void {
@@ -228,7 +230,8 @@ export class End implements ByteStream {
       case "End":
         this.peerHasEnded = true
         if (this.isGone) return
-        this.sink!.end()
+        for (const run of this.whenEnded.splice(0)) run()
+        this.sink?.end()
         this.closeIfDone()
         return
       case "Bytes":
@@ -267,6 +270,11 @@ export class End implements ByteStream {
     this.incoming.run()
     for (const run of this.whenGone.splice(0)) soon(() => run(error))
     if (this.sink !== undefined) soon(() => this.tellClosed())
+  }
+
+  /** Calls back when the other end has ended its side. */
+  onEnd(run: () => void): void {
+    this.whenEnded.push(run)
   }
 
   /** Calls back when nothing is left of this end. */

@@ -60,6 +60,14 @@ describe("Handshake.answer, origins", () => {
     for (let i = 0; i < 3; i++) expect(status(answer(from("https://a.example"), { origins }))).toBe(101)
   })
 
+  it("wants a pattern to match all of an origin", () => {
+    const origins = [/https:\/\/a\.example/, /b|https:\/\/b\.example/]
+    expect(status(answer(from("https://a.example"), { origins }))).toBe(101)
+    expect(status(answer(from("https://b.example"), { origins }))).toBe(101)
+    expect(answer(from("https://a.example.evil.net"), { origins })).toEqual(refusal)
+    expect(answer(from("https://evil.net/https://a.example"), { origins })).toEqual(refusal)
+  })
+
   it("lets in everybody where that is asked for by its dangerous name", () => {
     const policy = { dangerouslyAcceptAnyOrigin: true, origins: [] }
     expect(status(answer(from("https://evil.example"), policy))).toBe(101)
@@ -87,6 +95,12 @@ describe("Handshake.answer, subprotocols", () => {
   it("is the server's first choice of what is offered, in any line", () => {
     expect(chosen(offering("a, b", "c"), ["x", "c", "a"])).toBe("c")
     expect(chosen(offering("a"), ["x", "c", "a"])).toBe("a")
+  })
+
+  it("never says one that was not offered, whatever a function chooses", () => {
+    const refusal = Handshake.rejection(500, "The server chose a subprotocol that was not offered.")
+    expect(answer(offering("a"), { subprotocols: () => "b" })).toEqual(refusal)
+    expect(answer(offering(), { subprotocols: () => "a\r\nEvil: 1" })).toEqual(refusal)
   })
 
   it("is refused with 400 where none is spoken by both, or none is offered", () => {
