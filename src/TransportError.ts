@@ -16,9 +16,14 @@ export class TransportError extends Data.TaggedError("TransportError")<{
   readonly cause: unknown
 }> {
   override get message() {
-    const why = this.cause instanceof Error ? this.cause.message : String(this.cause ?? "no reason given")
-    return `${failed[this.operation]} ${this.peer}: ${why}${advice(this.operation, this.code)}`
+    return `${failed[this.operation]} ${this.peer}: ${why(this.cause)}${advice(this.operation, this.code)}`
   }
+}
+
+/** A name with several addresses fails with an error for each of them, and no sentence for all. */
+const why = (cause: unknown): string => {
+  if (cause instanceof AggregateError) return cause.errors.map(why).join("; ")
+  return cause instanceof Error ? cause.message.trim() : String(cause ?? "no reason given")
 }
 
 const failed: Record<Operation, string> = {
@@ -40,6 +45,7 @@ const advice = (operation: Operation, code: string | undefined): string => {
     case "SELF_SIGNED_CERT_IN_CHAIN":
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
       return ". To trust it, give its certificate or its authority's as the option tls.ca."
+    case "EPROTO":
     case "ERR_SSL_WRONG_VERSION_NUMBER":
     case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
       return ". The server does not speak TLS on this port: use ws:// for it."

@@ -1,4 +1,4 @@
-import { createServer, Server as HttpServer, type IncomingMessage } from "node:http"
+import { createServer, Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { createServer as createSecureServer, Server as HttpsServer } from "node:https"
 import type { Server as NetServer, Socket } from "node:net"
 import type { Duplex } from "node:stream"
@@ -119,23 +119,31 @@ const served = (server: HttpServer | HttpsServer, acceptor: Acceptor): Effect.Ef
   Effect.acquireRelease(
     Effect.sync(() => {
       server.maxHeadersCount = 0
-      const silent = new Silent(acceptor)
-      server.on("connection", (socket: Socket) => silent.add(socket))
+      const peers = new Peers(acceptor)
+      const isTls = server instanceof HttpsServer
+      server.on("connection", (socket: Socket) => peers.add(socket, isTls))
+      if (isTls) server.on("secureConnection", (socket: Socket) => peers.addSecure(socket))
       server.on("request", (message, response) => {
-        silent.remove(message.socket)
+        peers.heard(message.socket)
+        peers.answers(message.socket, response)
         acceptor.exchange(exchange.plain(message, response))
       })
-      server.on("upgrade", (_, socket: Socket) => silent.remove(socket))
+      server.on("upgrade", (_, socket: Socket) => peers.heard(socket))
       server.on("upgrade", upgraded(acceptor))
-      server.on("clientError", answerClientError)
+      server.on("clientError", (error, socket) => {
+        // Behind what is left of an earlier answer ours would be taken for a part of it.
+        if (peers.isAnswering(socket)) socket.destroy()
+        else answerClientError(error, socket)
+      })
       // A TLS handshake that fails ends its socket; the peer learns of it by TLS.
       server.on("tlsClientError", () => {})
+      return peers
     }),
-    () =>
+    (peers) =>
       Effect.sync(() => {
-        // Nothing is waited for: upgraded sockets have been closed before, and `close` would wait for any other.
+        // Nothing is waited for: WebSockets have been closed before, and `close` would wait for any other.
         server.close()
-        server.closeAllConnections()
+        peers.destroy()
       })
   )
 
@@ -144,13 +152,23 @@ const upgraded =
   (message: IncomingMessage, socket: Socket, head: Uint8Array): void =>
     acceptor.exchange(exchange.upgrade(message, socket, head))
 
-/** Peers that have said nothing yet. */
-class Silent {
+/** The sockets of a server, among them those whose peers have said nothing yet. */
+class Peers {
   private readonly acceptor: Acceptor
-  private readonly settle = new Map<unknown, () => void>()
+  /** As they were accepted, below TLS; `closeAllConnections` knows none that came by an event, and none in between. */
+  private readonly sockets = new Set<Socket>()
+  private readonly silent = new Map<unknown, () => void>()
+  private readonly answering = new Set<Duplex>()
+  private readonly closed: (this: Socket) => void
 
   constructor(acceptor: Acceptor) {
+    const peers = this
     this.acceptor = acceptor
+    // One function for all of them: a connection keeps it as long as it lives.
+    this.closed = function (this: Socket) {
+      peers.sockets.delete(this)
+      peers.heard(this)
+    }
   }
 
   /** TLS wraps the socket that was accepted in another one: the peer's address is what both have. */
@@ -159,23 +177,44 @@ class Silent {
     return remotePort === undefined ? socket : `${remoteAddress} ${remotePort}`
   }
 
-  add(socket: Socket): void {
-    const key = Silent.key(socket)
-    this.settle.set(
-      key,
+  add(socket: Socket, isTls: boolean): void {
+    this.sockets.add(socket)
+    // Ends of Unix sockets have no address: where TLS comes first node's `handshakeTimeout` watches over that part.
+    if (!isTls || socket.remotePort !== undefined) this.await(socket)
+    socket.on("close", this.closed)
+  }
+
+  addSecure(socket: Socket): void {
+    if (socket.remotePort !== undefined || socket.destroyed) return
+    this.await(socket)
+    socket.on("close", this.closed)
+  }
+
+  private await(socket: Socket): void {
+    this.silent.set(
+      Peers.key(socket),
       this.acceptor.arrived(() => socket.destroy())
     )
-    socket.once("close", () => this.done(key))
   }
 
-  remove(socket: Socket): void {
-    this.done(Silent.key(socket))
-  }
-
-  private done(key: unknown): void {
-    const settle = this.settle.get(key)
-    this.settle.delete(key)
+  heard(socket: Socket): void {
+    const key = Peers.key(socket)
+    const settle = this.silent.get(key)
+    this.silent.delete(key)
     settle?.()
+  }
+
+  answers(socket: Socket, response: ServerResponse): void {
+    this.answering.add(socket)
+    response.on("close", () => this.answering.delete(socket))
+  }
+
+  isAnswering(socket: Duplex): boolean {
+    return this.answering.has(socket)
+  }
+
+  destroy(): void {
+    for (const socket of this.sockets) socket.destroy()
   }
 }
 

@@ -38,15 +38,16 @@ const readDirectly = (socket: Socket, onRead: (length: number) => void): boolean
 }
 
 /** TLS takes what is written only later; up to here it is copied, so that the writer may go on. */
-const TLS_COPIED = 65_536
+const COPIED = 65_536
 
 export class NodeByteStream implements ByteStream {
   private readonly socket: Socket | Duplex
   private readonly head: Uint8Array
-  private readonly isTls: boolean
+  private readonly kind: "plain" | "tls" | "foreign"
   private sink: Sink | undefined
   private error: Error | undefined
   private isClosed = false
+  private isPaused = false
   private awaitsDrain = false
   private readonly written = (): void => {
     if (!this.awaitsDrain || this.socket.writableLength > 0) return
@@ -58,7 +59,7 @@ export class NodeByteStream implements ByteStream {
   constructor(socket: Socket | Duplex, head: Uint8Array) {
     this.socket = socket
     this.head = head
-    this.isTls = socket instanceof TLSSocket
+    this.kind = socket instanceof TLSSocket ? "tls" : socket instanceof Socket ? "plain" : "foreign"
     socket.on("error", (error) => {
       this.error ??= error
     })
@@ -74,22 +75,27 @@ export class NodeByteStream implements ByteStream {
 
   attach(sink: Sink): void {
     const { socket } = this
-    if (this.head.length > 0) sink.data(this.head)
+    if (this.head.length > 0) this.read(sink, this.head)
     const early: Uint8Array | null = socket.read()
-    if (early !== null) sink.data(early)
+    if (early !== null) this.read(sink, early)
     this.sink = sink
     if (this.isClosed) {
       sink.closed(this.failure())
       return
     }
     socket.on("end", () => sink.end())
-    const plain = socket instanceof Socket && !this.isTls
-    if (!plain || !readDirectly(socket, (length) => sink.data(sharedReadBuffer.subarray(0, length)))) {
-      // Memory from a Duplex that is not node's own may be somebody else's.
-      const isOurs = socket instanceof Socket
-      socket.on("data", (chunk: Uint8Array) => sink.data(isOurs ? chunk : Uint8Array.from(chunk)))
-    }
-    socket.resume()
+    const isDirect =
+      this.kind === "plain" &&
+      readDirectly(socket as Socket, (length) => sink.data(sharedReadBuffer.subarray(0, length)))
+    if (!isDirect) socket.on("data", (chunk: Uint8Array) => this.read(sink, chunk))
+    // What came early may have been enough for now.
+    if (this.isPaused) socket.pause()
+    else socket.resume()
+  }
+
+  /** The sink changes what it gets; memory of a stream that is not node's own may be somebody else's. */
+  private read(sink: Sink, bytes: Uint8Array): void {
+    sink.data(this.kind === "foreign" ? new Uint8Array(bytes) : bytes)
   }
 
   private failure(): TransportError | undefined {
@@ -102,19 +108,22 @@ export class NodeByteStream implements ByteStream {
   write(bytes: Uint8Array): WriteResult {
     const { socket } = this
     if (socket.destroyed || socket.writableEnded) return "sent"
-    const copied = this.isTls && bytes.length <= TLS_COPIED
+    // A stream that is not node's own may keep what it has taken for as long as it likes.
+    const copied = this.kind === "foreign" || (this.kind === "tls" && bytes.length <= COPIED)
     socket.write(copied ? Buffer.from(bytes) : bytes, this.written)
     const queued = socket.writableLength
-    if (queued === 0 || (copied && queued <= TLS_COPIED)) return "sent"
+    if (queued === 0 || (copied && queued <= COPIED)) return "sent"
     this.awaitsDrain = true
     return queued < socket.writableHighWaterMark ? "queued" : "full"
   }
 
   pause(): void {
+    this.isPaused = true
     this.socket.pause()
   }
 
   resume(): void {
+    this.isPaused = false
     this.socket.resume()
   }
 
