@@ -1,6 +1,7 @@
 import * as Exit from "effect/Exit"
 import { ConnectionClosed } from "./ConnectionClosed.js"
 import type { Deadlines, Entry } from "./deadlines.js"
+import { handlerScheduler } from "./handlerScheduler.js"
 import { Inbox, type Message, type Supplier } from "./inbox.js"
 import { Outbox } from "./outbox.js"
 import { Pings } from "./pings.js"
@@ -66,9 +67,8 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private paused = false
   /** Milliseconds of the Clock, at the latest chunk. */
   private now: number
-  /** The current chunk has completed a message, or has been answered by a pong. */
+  /** The current chunk has completed a message. */
   private completed = false
-  private ponged = false
   private dropsFragments = false
 
   private closeDue = NEVER
@@ -109,15 +109,14 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.now = now
     this.watch.heard(now)
     this.completed = false
+    this.outbox.cork()
     const violation = this.decoder.decode(bytes)
     if (violation !== undefined) this.later((state) => Protocol.fail(state, violation))
-    this.inbox.wake()
-    if (this.ponged) {
-      this.ponged = false
-      this.outbox.schedule()
-    }
     if (this.watch.read(this.decoder.isPartial, this.completed, now) && this.isOpen) this.scheduleBy(this.watch.dueAt)
     if (this.isOpen && !this.paused && this.inbox.isFull()) this.pause()
+    // Last, since the handler may go on inside: what it answers leaves in one write with the pongs.
+    handlerScheduler.run(this.inbox)
+    this.outbox.uncork()
   }
 
   end(): void {
@@ -155,7 +154,6 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
       return
     }
     this.outbox.pong(payload)
-    this.ponged = true
   }
 
   pong(payload: Uint8Array): void {

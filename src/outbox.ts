@@ -51,6 +51,7 @@ export class Outbox {
   private prepared: Array<Uint8Array> = []
   private preparedSize = 0
   private isScheduled = false
+  private isCorked = false
   /** Above the high-water mark only the newest ping is answered. RFC 6455 §5.5.3. */
   private latePong: Uint8Array | undefined
   private waiters: Array<Waiter> = []
@@ -141,10 +142,14 @@ export class Outbox {
     arena.end = this.encoder.writeBytes(arena.memory, arena.end, opcode, true, payload)
   }
 
-  /** Answers a ping; the caller schedules. */
+  /** Answers a ping. */
   pong(payload: Uint8Array): void {
-    if (this.isFull()) this.latePong = payload
-    else this.control(Opcode.Pong, payload)
+    if (this.isFull()) {
+      this.latePong = payload
+    } else {
+      this.control(Opcode.Pong, payload)
+      this.schedule()
+    }
   }
 
   /** Whether messages leave as frames that do not depend on the connection. */
@@ -174,7 +179,17 @@ export class Outbox {
   schedule(): void {
     if (this.isScheduled) return
     this.isScheduled = true
-    if (scheduled.push(this) === 1) queueMicrotask(flushScheduled)
+    if (!this.isCorked && scheduled.push(this) === 1) queueMicrotask(flushScheduled)
+  }
+
+  /** A chunk of input begins: what is sent while it is dealt with is written when that is done. */
+  cork(): void {
+    this.isCorked = true
+  }
+
+  uncork(): void {
+    this.isCorked = false
+    if (this.isScheduled) this.flushNow()
   }
 
   flushNow(): void {

@@ -15,6 +15,7 @@ import type { Registry } from "./ConnectionRegistry.js"
 import type { Engine, Entry } from "./deadlines.js"
 import type * as Framing from "./Framing.js"
 import type * as Handshake from "./Handshake.js"
+import { handlerScheduler } from "./handlerScheduler.js"
 import * as LazyScope from "./lazyScope.js"
 import type { Settings } from "./lifecycle.js"
 import { LiveConnection } from "./liveConnection.js"
@@ -224,7 +225,7 @@ export class Serving implements Acceptor {
   private fork<A, E>(context: Context.Context<never>, scope: Scoped, effect: Effect.Effect<A, E>) {
     const { fiberRefs, runtimeFlags } = this.parts.engine.runtime
     const runtime = Runtime.make({ context: Context.add(context, Scope.Scope, scope), fiberRefs, runtimeFlags })
-    return Runtime.runFork(runtime, effect)
+    return Runtime.runFork(runtime, effect, { scheduler: handlerScheduler })
   }
 
   /** Runs what has been added to a scope, if anything was; then says whether that went well. */
