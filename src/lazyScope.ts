@@ -8,6 +8,8 @@ interface Methods {
   readonly fork: (strategy: Scope.Scope["strategy"]) => Effect.Effect<Scope.CloseableScope>
   readonly addFinalizer: (finalizer: Scope.Scope.Finalizer) => Effect.Effect<void>
   readonly close: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
+  /** Effect's own `forkIn`, and so `forkScoped`, adds its finalizer here and not by `addFinalizer`. */
+  readonly state: unknown
 }
 
 const sequential = Effect.runSync(Scope.make()).strategy
@@ -18,14 +20,27 @@ class LazyScope implements Methods {
   readonly [Scope.CloseableScopeTypeId]: Scope.CloseableScopeTypeId = Scope.CloseableScopeTypeId
   readonly strategy = sequential
   private made: (Scope.CloseableScope & Methods) | undefined
+  private ended: Exit.Exit<unknown, unknown> | undefined
 
   private get scope(): Scope.CloseableScope & Methods {
-    this.made ??= Effect.runSync(Scope.make()) as Scope.CloseableScope & Methods
+    if (this.made === undefined) {
+      this.made = Effect.runSync(Scope.make()) as Scope.CloseableScope & Methods
+      if (this.ended !== undefined) Effect.runSync(this.made.close(this.ended))
+    }
     return this.made
   }
 
   get isUsed(): boolean {
     return this.made !== undefined
+  }
+
+  /** Ends a scope that nobody has used; a fiber that outlives it finds it closed. */
+  endUnused(exit: Exit.Exit<unknown, unknown>): void {
+    this.ended = exit
+  }
+
+  get state(): unknown {
+    return this.scope.state
   }
 
   pipe() {

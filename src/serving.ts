@@ -231,6 +231,7 @@ export class Serving implements Acceptor {
   /** Runs what has been added to a scope, if anything was; then says whether that went well. */
   private release(scope: Scoped, exit: Exit.Exit<unknown, unknown>, then: (isSound: boolean) => void): void {
     if (!scope.isUsed) {
+      scope.endUnused(exit)
       then(true)
       return
     }
