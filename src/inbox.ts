@@ -37,6 +37,24 @@ export interface Supplier {
 
 type Fiber = RuntimeFiber<unknown, unknown>
 
+/** A reader's wait, made once and used for each of them: what differs is how the fiber is resumed. */
+class Wait<B, E, R> {
+  resume: ((effect: Effect.Effect<B, E, R>) => void) | undefined
+  private readonly woken: Effect.Effect<B, E, R>
+  /** One declared parameter and no canceller: an interrupted reader is seen to be gone, and its resumption never runs. */
+  readonly effect = Effect.async<B, E, R>((resume) => {
+    this.resume = resume
+  })
+
+  constructor(woken: Effect.Effect<B, E, R>) {
+    this.woken = woken
+  }
+
+  wake(): void {
+    this.resume!(this.woken)
+  }
+}
+
 export class Inbox<A = Message> {
   private items: Array<A> = []
   private head = 0
@@ -47,8 +65,8 @@ export class Inbox<A = Message> {
   /** The fiber that waits, or has been woken and has not run yet. */
   private reader: Fiber | undefined
   private readerIsInterruptible = false
-  /** Ends the reader's wait; undefined once that is done. */
-  private resume: (() => void) | undefined
+  /** The reader's wait; undefined once it is over. */
+  private waiting: { readonly wake: () => void } | undefined
   private readonly supplier: Supplier
   private readonly highWaterMark: number
 
@@ -73,7 +91,7 @@ export class Inbox<A = Message> {
 
   /** Whether a fiber waits for messages: all before have been taken and dealt with. */
   isAwaited(): boolean {
-    return this.resume !== undefined && !this.readerIsGone()
+    return this.waiting !== undefined && !this.readerIsGone()
   }
 
   /** Whether the reader will never take anything: it has ended, or its wait was interrupted. */
@@ -92,10 +110,10 @@ export class Inbox<A = Message> {
 
   /** Wakes the reader if there is something for it. */
   wake(): void {
-    const { resume } = this
-    if (resume === undefined || (this.isEmpty() && !this.over)) return
-    this.resume = undefined
-    resume()
+    const { waiting } = this
+    if (waiting === undefined || (this.isEmpty() && !this.over)) return
+    this.waiting = undefined
+    waiting.wake()
   }
 
   /** No message comes any more: who has taken those that are there finds the end. */
@@ -155,31 +173,31 @@ export class Inbox<A = Message> {
   }
 
   /**
-   * Waits until there is a message or the end, then goes on with an effect
-   * that looks for itself. Made once and run often: the parts that do not
-   * change between two waits are prepared here.
+   * How a fiber waits until there is a message or the end, and then goes on
+   * with what `next` finds. Prepared once and called for each wait.
    */
-  waitThen<B, E>(next: Effect.Effect<B, E>): Effect.Effect<B, E | ConcurrencyError> {
-    const woken = Effect.suspend(() => {
-      this.reader = undefined
-      return next
-    })
-    // One declared parameter and no canceller: an interrupted reader is seen to be gone, and its resumption never runs.
-    const parked = Effect.async<B, E>((resume) => {
-      this.resume = () => resume(woken)
-    })
-    return Effect.withFiberRuntime<B, E | ConcurrencyError>((fiber, status) => {
+  waitThen<B, E, R>(
+    next: () => Effect.Effect<B, E, R>
+  ): (fiber: Fiber, flags: RuntimeFlags.RuntimeFlags) => Effect.Effect<B, E | ConcurrencyError, R> {
+    const wait = new Wait(
+      Effect.suspend(() => {
+        this.reader = undefined
+        return next()
+      })
+    )
+    return (fiber, flags) => {
       if (this.reader !== undefined) {
         if (this.reader !== fiber && !this.readerIsGone()) return Effect.fail(new ConcurrencyError())
         this.reader = undefined
-        this.resume = undefined
-        return next
+        this.waiting = undefined
+        return next()
       }
       this.supplier.idle()
-      if (!this.isEmpty() || this.over) return next
+      if (!this.isEmpty() || this.over) return next()
       this.reader = fiber
-      this.readerIsInterruptible = RuntimeFlags.interruptible(status.runtimeFlags)
-      return parked
-    })
+      this.readerIsInterruptible = RuntimeFlags.interruptible(flags)
+      this.waiting = wait
+      return wait.effect
+    }
   }
 }

@@ -1,7 +1,7 @@
 import type { Message } from "./inbox.js"
 import { Opcode } from "./protocol/Frame.js"
 import { type FrameEncoder, maxHeader } from "./protocol/FrameEncoder.js"
-import { allocate, copyOf } from "./protocol/native.js"
+import { allocateArena, copyOf } from "./protocol/native.js"
 import * as utf8 from "./protocol/utf8.js"
 import type { ByteStream } from "./Transport.js"
 
@@ -317,10 +317,10 @@ export class Outbox {
   }
 
   private roomOfOwn(size: number): Arena {
-    this.own ??= { memory: allocate(Math.max(size, 4096)), start: 0, end: 0 }
+    this.own ??= { memory: allocateArena(Math.max(size, 4096)), start: 0, end: 0 }
     const { own } = this
     if (own.end + size > own.memory.length) {
-      const larger = allocate(Math.max(own.end + size, own.memory.length * 2))
+      const larger = allocateArena(Math.max(own.end + size, own.memory.length * 2))
       larger.set(own.memory.subarray(0, own.end))
       own.memory = larger
     }
@@ -363,7 +363,7 @@ export class Outbox {
 }
 
 const renewShared = (): void => {
-  shared.memory = allocate(SHARED_SIZE)
+  shared.memory = allocateArena(SHARED_SIZE)
   shared.start = 0
   shared.end = 0
 }

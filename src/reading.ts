@@ -75,25 +75,26 @@ export class Reading {
 
   private taking<A>(take: Effect.Effect<A>): Effect.Effect<A, ReceiveError> {
     const { inbox } = this
-    const next: Effect.Effect<A, ReceiveError> = Effect.suspend(() =>
-      inbox.isReady ? take : inbox.isEnded ? this.exit() : wait
-    )
-    const wait = inbox.waitThen(next)
-    return next
+    const look = (): Effect.Effect<A, ReceiveError> => (inbox.isReady ? take : inbox.isEnded ? this.exit() : waiting)
+    const wait = inbox.waitThen(look)
+    const waiting = Effect.withFiberRuntime<A, ReceiveError>((fiber, { runtimeFlags }) => wait(fiber, runtimeFlags))
+    return Effect.suspend(look)
   }
 
-  /** The fast loop: no fiber, no queue and no wait between two messages that are there. */
+  /**
+   * The fast loop: no fiber, no queue and no wait between two messages that
+   * are there. A wait costs one operation and what `Effect.async` allocates,
+   * and the wake-up goes straight on with the first message.
+   */
   private loop<A, E, R>(
     body: (inbox: Inbox<Message>) => Effect.Effect<A, E, R>
   ): Effect.Effect<void, E | ReceiveError, R> {
-    return Effect.suspend(() => {
-      const { inbox } = this
-      const wait: Effect.Effect<unknown, ConcurrencyError> = inbox.waitThen(Effect.void)
-      const run = Effect.whileLoop<unknown, E | ConcurrencyError, R>({
-        while: () => !inbox.isEnded,
-        body: () => (inbox.isReady ? body(inbox) : wait),
-        step: constVoid
-      })
+    const { inbox } = this
+    return Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
+      const step = (): Effect.Effect<unknown, E | ConcurrencyError, R> =>
+        inbox.isReady ? body(inbox) : inbox.isEnded ? Effect.void : wait(fiber, runtimeFlags)
+      const wait = inbox.waitThen(step)
+      const run = Effect.whileLoop({ while: () => !inbox.isEnded, body: step, step: constVoid })
       return Effect.zipRight(
         run,
         Effect.suspend(() => this.end())

@@ -86,7 +86,7 @@ class Dialling {
     })
     this.sent.on("error", (error) => this.fail(error))
     this.sent.on("upgrade", (response: IncomingMessage, socket: Socket, head: Uint8Array) => {
-      const stream = new NodeByteStream(socket, head)
+      const stream = new NodeByteStream(socket, head, this.peer)
       this.finish(Effect.succeed({ _tag: "Switched", response: headOf(response), stream }))
     })
     this.sent.on("response", (response) => this.readBody(response))

@@ -43,6 +43,8 @@ const COPIED = 65_536
 export class NodeByteStream implements ByteStream {
   private readonly socket: Socket | Duplex
   private readonly head: Uint8Array
+  /** What the peer is called in errors, where its address may not be known any more by then. */
+  private readonly peer: string | undefined
   private readonly kind: "plain" | "tls" | "foreign"
   private sink: Sink | undefined
   private error: Error | undefined
@@ -56,9 +58,10 @@ export class NodeByteStream implements ByteStream {
   }
 
   /** Made in the tick in which the socket is had: from here on its errors are heard. */
-  constructor(socket: Socket | Duplex, head: Uint8Array) {
+  constructor(socket: Socket | Duplex, head: Uint8Array, peer?: string) {
     this.socket = socket
     this.head = head
+    this.peer = peer
     this.kind = socket instanceof TLSSocket ? "tls" : socket instanceof Socket ? "plain" : "foreign"
     socket.on("error", (error) => {
       this.error ??= error
@@ -102,7 +105,12 @@ export class NodeByteStream implements ByteStream {
     const { error } = this
     if (error === undefined) return undefined
     const code = "code" in error && typeof error.code === "string" ? error.code : undefined
-    return new TransportError({ operation: "stream", peer: show(this.remoteAddress()), code, cause: error })
+    return new TransportError({
+      operation: "stream",
+      peer: this.peer ?? show(this.remoteAddress()),
+      code,
+      cause: error
+    })
   }
 
   write(bytes: Uint8Array): WriteResult {

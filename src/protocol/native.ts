@@ -59,6 +59,10 @@ export const allocate: (size: number) => Uint8Array =
         return new Uint8Array(buffers.Buffer.allocUnsafeSlow(size).buffer)
       }
 
+/** The same as a Buffer where there are any: views of it cost a third of a typed array's, and node's sockets take them as they are. */
+export const allocateArena: (size: number) => Uint8Array =
+  buffers === undefined ? (size) => new Uint8Array(size) : (size) => buffers.Buffer.allocUnsafeSlow(size)
+
 /** A copy of bytes[start, end) that nobody else refers to. */
 export const copyOf = (bytes: Uint8Array, start: number, end: number): Uint8Array => {
   const copy = allocate(end - start)
