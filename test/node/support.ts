@@ -38,6 +38,24 @@ export const eventually = (holds: () => boolean): Effect.Effect<void> =>
     return Effect.sync(() => clearImmediate(next))
   })
 
+/** Lets the event loop turn: what has arrived by now is dealt with. */
+export const turns = (count: number): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    for (let turn = 0; turn < count; turn++) await new Promise(setImmediate)
+  })
+
+/** Completes once a number has not changed for many turns of the event loop. */
+export const stalled = (measure: () => number): Effect.Effect<void> => {
+  let last = Number.NaN
+  let same = 0
+  return eventually(() => {
+    const now = measure()
+    same = now === last ? same + 1 : 0
+    last = now
+    return same > 2_000
+  })
+}
+
 const isSocket = (name: string) => /TCP|TLS|Pipe|GetAddrInfo|HTTP/.test(name)
 
 /** The sockets, servers and look-ups that the process has now. */
@@ -49,7 +67,9 @@ export const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.E
     const before = handles().join()
     const nothing = eventually(() => handles().join() === before).pipe(
       Effect.timeoutFail({ duration: "3 seconds", onTimeout: () => new Error(`left: ${handles()}, not ${before}`) }),
-      Effect.orDie
+      Effect.orDie,
+      // A finalizer would not let the timeout end anything.
+      Effect.interruptible
     )
     return Effect.ensuring(Effect.scoped(effect), nothing)
   })
@@ -206,7 +226,8 @@ export const requestText = (
 /** The other end of a socket: what it writes and reads is bytes. */
 export class Peer {
   readonly socket: Duplex
-  private received = Buffer.alloc(0)
+  private chunks: Array<Buffer> = []
+  private size = 0
   /** How the stream ended: `end`, or the code of its error. */
   ending: string | undefined
   private readonly looks = new Set<() => void>()
@@ -218,12 +239,18 @@ export class Peer {
       this.look()
     }
     socket.on("data", (chunk: Buffer) => {
-      this.received = Buffer.concat([this.received, chunk])
+      this.chunks.push(chunk)
+      this.size += chunk.length
       this.look()
     })
     socket.on("end", () => end("end"))
     socket.on("error", (error: NodeJS.ErrnoException) => end(error.code ?? error.message))
     socket.on("close", () => end("end"))
+  }
+
+  private get received(): Buffer {
+    if (this.chunks.length !== 1) this.chunks = [Buffer.concat(this.chunks)]
+    return this.chunks[0]!
   }
 
   private look(): void {
@@ -237,7 +264,9 @@ export class Peer {
         if (found !== undefined) resume(Effect.succeed(found))
         else if (this.ending !== undefined) {
           resume(
-            Effect.dieMessage(`it ended (${this.ending}) after ${JSON.stringify(this.received.toString("latin1"))}`)
+            Effect.dieMessage(
+              `it ended (${this.ending}) after ${JSON.stringify(this.received.toString("latin1", 0, 300))}`
+            )
           )
         } else return
         this.looks.delete(look)
@@ -255,10 +284,11 @@ export class Peer {
   /** The next bytes, as many as that. */
   take(length: number): Effect.Effect<Buffer> {
     return this.when(() => {
-      if (this.received.length < length) return undefined
-      const taken = this.received.subarray(0, length)
-      this.received = this.received.subarray(length)
-      return taken
+      if (this.size < length) return undefined
+      const { received } = this
+      this.chunks = [received.subarray(length)]
+      this.size -= length
+      return received.subarray(0, length)
     })
   }
 
@@ -281,9 +311,13 @@ export class Peer {
     })
   }
 
-  /** Cuts the connection with a reset. */
+  /** Cuts the connection with a reset; node cannot where its side has been ended. */
   get reset(): Effect.Effect<void> {
-    return Effect.sync(() => void (this.socket as Socket).resetAndDestroy())
+    return Effect.sync(() => {
+      const { socket } = this
+      if (socket instanceof Socket && !socket.writableEnded) socket.resetAndDestroy()
+      else socket.destroy()
+    })
   }
 }
 
