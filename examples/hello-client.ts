@@ -1,0 +1,50 @@
+/**
+ * A client that connects, asks for a name and prints the greeting it gets.
+ *
+ * The connection lives as long as its scope. Leaving it closes the connection
+ * with 1000, also when nobody answers the question and the program fails.
+ *
+ * Run it with `npx tsx examples/hello-client.ts` while hello-server.ts runs.
+ */
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import { Console, Data, Effect, Layer } from "effect"
+import { WebSocketClient } from "effect-websockets"
+import { NodeConnector, runMain } from "effect-websockets/node"
+
+export class NoAnswer extends Data.TaggedError("NoAnswer")<{ readonly question: string }> {
+  override get message() {
+    return `nobody answered «${this.question.trim()}»`
+  }
+}
+
+/** Asks on the terminal. The end of the input, Ctrl-D, is no answer. */
+const ask = (question: string) =>
+  Effect.async<string, NoAnswer>((resume) => {
+    const terminal = createInterface({ input: process.stdin, output: process.stdout })
+    terminal.question(question, (answer) => {
+      resume(Effect.succeed(answer))
+      terminal.close()
+    })
+    terminal.once("close", () => resume(Effect.fail(new NoAnswer({ question }))))
+    return Effect.sync(() => terminal.close())
+  })
+
+/** Who asks for the name is an argument, so that a test needs no terminal. */
+export const helloClient = <E, R>(uri: string, name: Effect.Effect<string, E, R>) =>
+  Effect.gen(function* () {
+    const connection = yield* WebSocketClient.connect(uri)
+    yield* connection.send(yield* name)
+    const greeting = yield* connection.receiveText
+    yield* Console.log(greeting)
+    return greeting
+  }).pipe(Effect.scoped)
+
+export const name = ask("What's your name? ")
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  helloClient("ws://localhost:8765", name).pipe(
+    Effect.provide(WebSocketClient.layer.pipe(Layer.provide(NodeConnector.layer))),
+    runMain
+  )
+}
