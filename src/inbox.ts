@@ -22,6 +22,9 @@ export type Message = string | Uint8Array
 /** Charged for each message beside its content: what small ones cost in memory. */
 const OVERHEAD = 64
 
+/** So many places before the first message are worth a move, and so many empty ones worth new memory. */
+const MOVED_FROM = 1024
+
 const sizeOf = (message: unknown): number =>
   OVERHEAD + (typeof message === "string" || message instanceof Uint8Array ? message.length : 0)
 
@@ -56,8 +59,10 @@ class Wait<B, E, R> {
 }
 
 export class Inbox<A = Message> {
-  private items: Array<A> = []
+  /** Messages are items[head, tail); the places are used again, as to shrink and grow an array costs more than a message. */
+  private items: Array<A | undefined> = []
   private head = 0
+  private tail = 0
   /** Bytes, with the overhead of each message. */
   private size = 0
   private aboveMark = false
@@ -77,12 +82,12 @@ export class Inbox<A = Message> {
 
   /** Adds a message; `wake` follows when the chunk that it came in is read. */
   push(message: A): void {
-    this.items.push(message)
+    this.items[this.tail++] = message
     this.size += sizeOf(message)
   }
 
   isEmpty(): boolean {
-    return this.head === this.items.length
+    return this.head === this.tail
   }
 
   isFull(): boolean {
@@ -129,19 +134,18 @@ export class Inbox<A = Message> {
 
   /** Whether a message can be had now, in this fiber: nobody else waits or has just been woken. */
   get isReady(): boolean {
-    return this.reader === undefined && this.head < this.items.length
+    return this.reader === undefined && this.head < this.tail
   }
 
   /** Takes the first message out; where there is none, another fiber was quicker. */
   take(): A {
     if (this.isEmpty()) throw new ConcurrencyError()
     const message = this.items[this.head]!
-    this.head++
-    if (this.head === this.items.length) {
-      this.items.length = 0
-      this.head = 0
-    } else if (this.head >= 1024) {
+    this.items[this.head++] = undefined
+    if (this.head === this.tail) this.rewind()
+    else if (this.head >= MOVED_FROM) {
       this.items.splice(0, this.head)
+      this.tail -= this.head
       this.head = 0
     }
     this.sunk(sizeOf(message))
@@ -150,12 +154,19 @@ export class Inbox<A = Message> {
 
   /** Takes out all messages. */
   takeAll(): NonEmptyArray<A> {
-    const all = this.head === 0 ? this.items : this.items.slice(this.head)
+    // Between head and tail every place has its message.
+    const all = this.items.slice(this.head, this.tail) as Array<A>
     if (!isNonEmptyArray(all)) throw new ConcurrencyError()
-    this.items = []
-    this.head = 0
+    this.items.fill(undefined, this.head, this.tail)
+    this.rewind()
     this.sunk(this.size)
     return all
+  }
+
+  private rewind(): void {
+    this.head = 0
+    this.tail = 0
+    if (this.items.length > MOVED_FROM) this.items = []
   }
 
   /** Takes messages off the front for as long as they satisfy a predicate. */
