@@ -1,0 +1,280 @@
+import { type HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import { Config, type ConfigError, Context, Data, Effect, Layer, type Redacted, type Scope } from "effect"
+import {
+  type ConcurrencyError,
+  Connection,
+  type ConnectionClosed,
+  ConnectionRegistry,
+  type HandshakeError,
+  type InvalidUri,
+  type ListenError,
+  type Transport,
+  type TransportError,
+  WebSocketClient,
+  WebSocketServer
+} from "effect-websockets"
+import { NodeConnector, NodeListener, runMain } from "effect-websockets/node"
+import { Testing } from "effect-websockets/testing"
+import { describe, expect, it } from "tstyche"
+
+class Principal extends Context.Tag("Principal")<Principal, { readonly name: string }>() {}
+class Room extends Context.Tag("Room")<Room, { readonly name: string }>() {}
+class Database extends Context.Tag("Database")<
+  Database,
+  { readonly find: (name: string) => Effect.Effect<string> }
+>() {}
+class Sessions extends Context.Tag("Sessions")<
+  Sessions,
+  { readonly check: (token: string) => Effect.Effect<string> }
+>() {}
+class Bored extends Data.TaggedError("Bored") {}
+
+/** What every server's layer gives. */
+type Server = WebSocketServer.WebSocketServer | ConnectionRegistry.ConnectionRegistry
+type Receiving = ConnectionClosed.ConnectionClosed | ConcurrencyError
+
+const plain = Effect.fn("plain")(function* (connection: Connection.Connection) {
+  yield* connection.send(yield* connection.receive)
+})
+
+const greetPrincipal = (connection: Connection.Connection) =>
+  Effect.flatMap(Principal, ({ name }) => connection.send(name))
+
+const authenticate = () =>
+  Effect.map(
+    Effect.flatMap(Sessions, ({ check }) => check("token")),
+    (name) => Context.make(Principal, { name })
+  )
+
+describe("a server's layer", () => {
+  it("needs a listener, and nothing else for a plain handler", () => {
+    expect(WebSocketServer.layer(plain)).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
+  })
+
+  it("needs what its handler needs, whatever the handler gives and fails with", () => {
+    const handler = (_: Connection.Connection) =>
+      Effect.flatMap(Database, ({ find }) => Effect.zipRight(find("Ada"), Effect.fail(new Bored())))
+    expect(WebSocketServer.layer(handler)).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener | Database>>()
+  })
+
+  it("gives its handlers a scope and the registry", () => {
+    const handler = (connection: Connection.Connection) =>
+      Effect.gen(function* () {
+        const { broadcast } = yield* ConnectionRegistry.ConnectionRegistry
+        yield* Effect.addFinalizer(() => broadcast("gone"))
+        yield* Effect.forkScoped(connection.send("later"))
+      })
+    expect(handler).type.toBe<
+      (
+        connection: Connection.Connection
+      ) => Effect.Effect<void, never, ConnectionRegistry.ConnectionRegistry | Scope.Scope>
+    >()
+    expect(WebSocketServer.layer(handler)).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
+  })
+
+  it("infers a handler and a hook that are written inline", () => {
+    const layer = WebSocketServer.layer(
+      (connection) => {
+        expect(connection).type.toBe<Connection.Connection>()
+        return connection.receiveText
+      },
+      {
+        subprotocols: ["chat"],
+        onRequest: (request) => {
+          expect(request).type.toBe<HttpServerRequest.HttpServerRequest>()
+          return Effect.void
+        },
+        selectSubprotocol: (offered) => {
+          expect(offered).type.toBe<ReadonlyArray<string>>()
+          return offered[0]
+        }
+      }
+    )
+    expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
+  })
+
+  it("infers what an inline hook gives to an inline handler", () => {
+    const layer = WebSocketServer.layer(
+      (connection) => Effect.flatMap(Principal, ({ name }) => connection.send(name)),
+      {
+        onRequest: (request) =>
+          request.headers["authorization"] === undefined
+            ? Effect.fail(HttpServerResponse.empty({ status: 401 }))
+            : Effect.succeed(Context.make(Principal, { name: "Ada" }))
+      }
+    )
+    expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
+  })
+
+  it("takes a hook that goes on, goes on with services, or answers, in one", () => {
+    const layer = WebSocketServer.layer(greetPrincipal, {
+      onRequest: ({ url }) =>
+        Effect.sync(() => {
+          switch (url) {
+            case "/page":
+              return HttpServerResponse.text("page")
+            case "/chat":
+              return Context.make(Principal, { name: "Ada" })
+            default:
+              return
+          }
+        })
+    })
+    expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
+  })
+
+  it("takes two services from one hook", () => {
+    const handler = () => Effect.all([Principal, Room, Database])
+    const layer = WebSocketServer.layer(handler, {
+      onRequest: () =>
+        Effect.succeed(Context.make(Principal, { name: "Ada" }).pipe(Context.add(Room, { name: "green" })))
+    })
+    expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener | Database>>()
+  })
+
+  it("needs what its hook needs, also where the handler is given it", () => {
+    expect(WebSocketServer.layer(greetPrincipal, { onRequest: authenticate })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Sessions>
+    >()
+    const renew = () => Effect.map(Principal, (principal) => Context.make(Principal, principal))
+    expect(WebSocketServer.layer(greetPrincipal, { onRequest: renew })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Principal>
+    >()
+  })
+
+  it("gives its hook a scope and the registry", () => {
+    const onRequest = () =>
+      Effect.zipRight(
+        Effect.addFinalizer(() => Effect.void),
+        Effect.asVoid(ConnectionRegistry.ConnectionRegistry)
+      )
+    expect(WebSocketServer.layer(plain, { onRequest })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener>
+    >()
+  })
+
+  it("refuses a hook that fails with anything but a response, or gives anything else", () => {
+    expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onRequest: () => Effect.fail(new Bored()) })
+    expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onRequest: () => Effect.succeed(401) })
+    expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onRequests: () => Effect.void })
+  })
+})
+
+describe("a program that needs a principal", () => {
+  const listen = Layer.provide(NodeListener.layer({ port: 0 }))
+
+  it("does not run without a hook that gives one", () => {
+    const without = WebSocketServer.layer(greetPrincipal).pipe(listen)
+    expect(without).type.toBe<Layer.Layer<Server, ListenError, Principal>>()
+    expect(runMain).type.not.toBeCallableWith(Layer.launch(without))
+    const other = () => Effect.succeed(Context.make(Room, { name: "green" }))
+    expect(runMain).type.not.toBeCallableWith(
+      Layer.launch(WebSocketServer.layer(greetPrincipal, { onRequest: other }).pipe(listen))
+    )
+  })
+
+  it("runs with one", () => {
+    const onRequest = () => Effect.succeed(Context.make(Principal, { name: "Ada" }))
+    const main = Layer.launch(WebSocketServer.layer(greetPrincipal, { onRequest }).pipe(listen))
+    expect(main).type.toBe<Effect.Effect<never, ListenError>>()
+    expect(runMain).type.toBeCallableWith(main)
+  })
+
+  it("is the same in memory", () => {
+    expect(Testing.connect(greetPrincipal)).type.toBe<
+      Effect.Effect<Connection.Connection, WebSocketClient.ConnectError | ListenError, Scope.Scope | Principal>
+    >()
+    expect(Testing.connect(greetPrincipal, { server: { onRequest: authenticate } })).type.toBe<
+      Effect.Effect<Connection.Connection, WebSocketClient.ConnectError | ListenError, Scope.Scope | Sessions>
+    >()
+  })
+})
+
+describe("layerConfig", () => {
+  it("takes settings as configuration and hooks as functions", () => {
+    const layer = WebSocketServer.layerConfig(
+      greetPrincipal,
+      {
+        maxMessageSize: Config.integer("MAX"),
+        openTimeout: Config.duration("OPEN"),
+        subprotocols: Config.array(Config.string(), "SUBPROTOCOLS"),
+        origins: Config.succeed([/^https:/, null])
+      },
+      { onRequest: authenticate }
+    )
+    expect(layer).type.toBe<Layer.Layer<Server, ListenError | ConfigError.ConfigError, Transport.Listener | Sessions>>()
+    expect(WebSocketServer.layerConfig(plain, Config.all({ maxFrameSize: Config.integer("MAX") }))).type.toBe<
+      Layer.Layer<Server, ListenError | ConfigError.ConfigError, Transport.Listener>
+    >()
+  })
+
+  it("takes no configuration of another type, and no hook among the settings", () => {
+    expect(WebSocketServer.layerConfig).type.not.toBeCallableWith(plain, { maxMessageSize: Config.string("MAX") })
+    expect(WebSocketServer.layerConfig).type.not.toBeCallableWith(plain, { maxMessageSize: 1024 })
+    expect(WebSocketServer.layerConfig).type.not.toBeCallableWith(plain, { onRequest: authenticate })
+    expect(WebSocketServer.layerConfig).type.not.toBeCallableWith(
+      plain,
+      {},
+      { onRequest: Config.succeed(authenticate) }
+    )
+  })
+
+  it("of a listener takes its key as it is configured, redacted", () => {
+    const tls = { cert: Config.string("CERT"), key: Config.redacted("KEY") }
+    expect(tls.key).type.toBe<Config.Config<Redacted.Redacted<string>>>()
+    expect(NodeListener.layerConfig({ port: Config.port("PORT"), tls })).type.toBe<
+      Layer.Layer<Transport.Listener, ConfigError.ConfigError>
+    >()
+  })
+})
+
+describe("a client", () => {
+  it("fails to connect with three errors, and asks for a client and a scope", () => {
+    expect(WebSocketClient.connect("ws://localhost")).type.toBe<
+      Effect.Effect<
+        Connection.Connection,
+        InvalidUri | HandshakeError | TransportError,
+        WebSocketClient.WebSocketClient | Scope.Scope
+      >
+    >()
+    expect(WebSocketClient.connect).type.toBeCallableWith(new URL("ws://localhost"), { openTimeout: "1 second" })
+    expect(WebSocketClient.connect).type.not.toBeCallableWith("ws://localhost", { opentimeout: 1 })
+  })
+
+  it("is made of a connector", () => {
+    expect(WebSocketClient.layer.pipe(Layer.provide(NodeConnector.layer))).type.toBe<
+      Layer.Layer<WebSocketClient.WebSocketClient>
+    >()
+  })
+})
+
+describe("runForEach", () => {
+  const handle = (_: Connection.Message) => Effect.flatMap(Database, () => Effect.fail(new Bored()))
+
+  it("is called with a connection, or piped to", () => {
+    const run = (connection: Connection.Connection) => Connection.runForEach(connection, handle)
+    const piped = Connection.runForEach(handle)
+    expect<ReturnType<typeof run>>().type.toBe<Effect.Effect<void, Bored | Receiving, Database>>()
+    expect(piped).type.toBe<(connection: Connection.Connection) => Effect.Effect<void, Bored | Receiving, Database>>()
+  })
+
+  it("infers the message in both forms", () => {
+    const run = (connection: Connection.Connection) =>
+      Connection.runForEach(connection, (message) => {
+        expect(message).type.toBe<string | Uint8Array>()
+        return connection.send(message)
+      })
+    expect<ReturnType<typeof run>>().type.toBe<Effect.Effect<void, Receiving>>()
+    const piped = Connection.runForEach((message) => {
+      expect(message).type.toBe<string | Uint8Array>()
+      return Effect.void
+    })
+    expect(piped).type.toBe<(connection: Connection.Connection) => Effect.Effect<void, Receiving>>()
+  })
+
+  it("makes a handler", () => {
+    expect(WebSocketServer.layer(Connection.runForEach(handle))).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Database>
+    >()
+  })
+})
