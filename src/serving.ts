@@ -22,7 +22,7 @@ import { LiveConnection } from "./liveConnection.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import { type Agreement, isUpgrade, rejection, type ServerPolicy } from "./protocol/Handshake.js"
 import { fromExchange, toResponse } from "./requestHook.js"
-import type { Acceptor, Exchange } from "./Transport.js"
+import type { Acceptor, Exchange, Response } from "./Transport.js"
 
 /** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */
 
@@ -85,7 +85,7 @@ export class Serving implements Acceptor {
   }
 
   exchange(exchange: Exchange): void {
-    const { handshake, onRequest, policy } = this.parts
+    const { handshake, onRequest } = this.parts
     const { request } = exchange
     if (this.stopping) {
       exchange.respond(unavailable)
@@ -97,13 +97,23 @@ export class Serving implements Acceptor {
       exchange.respond(refused)
       return
     }
-    const answer = handshake.answer(request, policy)
+    const answer = this.answer(request)
     if (answer._tag === "Rejection" && (onRequest === undefined || isUpgrade(request))) {
       exchange.respond(answer)
     } else if (onRequest !== undefined) {
       this.ask(exchange, answer, onRequest)
     } else if (answer._tag === "Agreement") {
       this.accept(exchange, answer, this.parts.context, LazyScope.make())
+    }
+  }
+
+  /** The answer to a request for a WebSocket; the choice of a subprotocol is the user's code, and may throw. */
+  private answer(request: Exchange["request"]): ReturnType<Handshake.Service["answer"]> {
+    try {
+      return this.parts.handshake.answer(request, this.parts.policy)
+    } catch (cause) {
+      this.log("a request for a WebSocket could not be answered", Cause.die(cause))
+      return failed
     }
   }
 
@@ -139,13 +149,21 @@ export class Serving implements Acceptor {
       } else {
         const response = Context.isContext(verdict) ? answer : verdict
         if ("_tag" in response && response._tag === "Rejection") exchange.respond(response)
-        else if (isServerResponse(response)) {
-          exchange.respond(toResponse(response, exchange.request, this.parts.engine.runtime))
-        }
+        else if (isServerResponse(response)) exchange.respond(this.written(response, exchange))
         this.release(scope, exit, () => {})
       }
       this.ended(running)
     })
+  }
+
+  /** A hook's answer as the port has it; one that HTTP cannot carry is a failure of the hook. */
+  private written(response: HttpServerResponse, { request }: Exchange): Response {
+    try {
+      return toResponse(response, request, this.parts.engine.runtime)
+    } catch (cause) {
+      this.log("the request hook's answer cannot be sent", Cause.die(cause))
+      return failed
+    }
   }
 
   /** What a hook's end means: go on with services of the connection's own, or an answer. */

@@ -102,10 +102,11 @@ const makeServer = (tls: ServerTls | undefined): HttpServer | HttpsServer => {
 }
 
 /**
- * node's own limits are above ours, so that what is too much by ours gets the
- * right answer; and it must not drop headers, or repeated ones could hide.
+ * node's own limit is above ours, so that what is too much by ours gets the
+ * right answer, and below what is read at a time, so that the request line is
+ * mostly there to be looked at where it is too much for node too.
  */
-const httpOptions = { maxHeaderSize: 65_536, noDelay: true } as const
+const httpOptions = { maxHeaderSize: 32_768, noDelay: true } as const
 
 /** A server that speaks HTTP on connections that somebody else accepts. */
 const servedConnections = (acceptor: Acceptor): Effect.Effect<HttpServer, never, Scope.Scope> =>
@@ -218,17 +219,23 @@ class Peers {
   }
 }
 
+/** What the parser found. */
 const statusOf = (error: Error & { readonly code?: string; readonly rawPacket?: Uint8Array }): string => {
   switch (error.code) {
-    case "HPE_HEADER_OVERFLOW": {
-      const line = error.rawPacket?.indexOf(0x0a) ?? 0
-      return line < 0 || line > maxTarget ? "414 URI Too Long" : "431 Request Header Fields Too Large"
-    }
+    case "HPE_HEADER_OVERFLOW":
+      return isRequestLine(error.rawPacket) ? "414 URI Too Long" : "431 Request Header Fields Too Large"
     case "ERR_HTTP_REQUEST_TIMEOUT":
       return "408 Request Timeout"
     default:
       return "400 Bad Request"
   }
+}
+
+/** Whether the first line of a request that is too large is what makes it so, as far as the latest packet shows. */
+const isRequestLine = (packet: Uint8Array | undefined): boolean => {
+  if (packet === undefined) return false
+  const line = packet.indexOf(0x0a)
+  return (line < 0 || line > maxTarget) && /^[A-Z]+ /.test(Buffer.from(packet.subarray(0, 20)).toString("latin1"))
 }
 
 /** What is not HTTP at all gets an answer that a person can read, where it can still be written. */

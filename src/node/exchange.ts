@@ -32,9 +32,25 @@ const formatHead = ({ status, headers }: ResponseHead): string => {
   return `${head}\r\n`
 }
 
-const writeResponse = (response: ServerResponse, { status, headers, body }: Response): void => {
+const isNamed = (name: string) => (header: readonly [string, string]) => header[0].toLowerCase() === name
+
+/** Says how long a body is that is there as a whole, and that the connection ends where it does. */
+const complete = ({ headers, body }: Response, keepsAlive: boolean): HeaderList => {
+  const all = keepsAlive
+    ? [...headers]
+    : // node takes any word about the connection, as 426 needs one, for the last.
+      headers.map((header) => (isNamed("connection")(header) ? ([header[0], `${header[1]}, close`] as const) : header))
+  const isWhole = typeof body === "string" || body instanceof Uint8Array
+  if (isWhole && !headers.some(isNamed("content-length")) && !headers.some(isNamed("transfer-encoding"))) {
+    all.push(["Content-Length", String(Buffer.byteLength(body))])
+  }
+  return all
+}
+
+const writeResponse = (response: ServerResponse, answer: Response): void => {
+  const { status, body } = answer
   try {
-    response.writeHead(status, headers.flat())
+    response.writeHead(status, complete(answer, response.shouldKeepAlive).flat())
   } catch {
     // A header that HTTP cannot carry, from a hook: the peer learns nothing of it.
     response.writeHead(500)

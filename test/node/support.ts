@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
-import { type AddressInfo, createServer, type Server as NetServer, connect as netConnect, type Socket } from "node:net"
+import { type AddressInfo, createServer, type Server as NetServer, connect as netConnect, Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Duplex } from "node:stream"
