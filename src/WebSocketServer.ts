@@ -34,6 +34,13 @@ export interface ServerSettings extends ConnectionOptions {
   readonly dangerouslyAcceptAnyOrigin?: boolean | undefined
 }
 
+/**
+ * What a request hook may say: go on with these services, or this answer. One that gives no services may go on with
+ * nothing; one that does gives them whenever it goes on, since its handler counts on them.
+ */
+// biome-ignore lint/suspicious/noConfusingVoidType: the result of a function that returns nothing.
+export type Verdict<P> = Context.Context<P> | HttpServerResponse | ([P] extends [never] ? void : never)
+
 /** What a server is told as functions. */
 export interface ServerHooks<P = never, R = never> {
   /**
@@ -43,12 +50,7 @@ export interface ServerHooks<P = never, R = never> {
    * a response, as value or as failure, is the answer. A request for no WebSocket that goes on gets 426. Resources
    * acquired here are released when the connection is over, or when the answer is given. RFC 6455 §4.2.2.
    */
-  readonly onRequest?:
-    | ((
-        request: HttpServerRequest
-        // biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing goes on.
-      ) => Effect.Effect<Context.Context<P> | HttpServerResponse | void, HttpServerResponse, R>)
-    | undefined
+  readonly onRequest?: ((request: HttpServerRequest) => Effect.Effect<Verdict<P>, HttpServerResponse, R>) | undefined
   /** Chooses a subprotocol of those offered, or none; instead of `subprotocols`. RFC 6455 §4.2.2. */
   readonly selectSubprotocol?: ((offered: ReadonlyArray<string>) => string | undefined) | undefined
 }

@@ -106,21 +106,37 @@ describe("a server's layer", () => {
     expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
   })
 
-  it("takes a hook that goes on, goes on with services, or answers, in one", () => {
+  it("takes a hook that goes on, or answers", () => {
+    const layer = WebSocketServer.layer(plain, {
+      onRequest: ({ url }) =>
+        Effect.sync(() =>
+          url === "/page" ? HttpServerResponse.text("page") : url === "/" ? undefined : Context.empty()
+        )
+    })
+    expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
+  })
+
+  it("takes a hook that goes on with services, or answers", () => {
     const layer = WebSocketServer.layer(greetPrincipal, {
       onRequest: ({ url }) =>
-        Effect.sync(() => {
-          switch (url) {
-            case "/page":
-              return HttpServerResponse.text("page")
-            case "/chat":
-              return Context.make(Principal, { name: "Ada" })
-            default:
-              return
-          }
+        Effect.gen(function* () {
+          if (url === "/page") return HttpServerResponse.text("page")
+          return Context.make(Principal, { name: yield* Effect.succeed("Ada") })
         })
     })
     expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
+  })
+
+  it("refuses a hook that goes on with services only sometimes: its handler would miss them", () => {
+    const principal = Context.make(Principal, { name: "Ada" })
+    expect(WebSocketServer.layer).type.not.toBeCallableWith(greetPrincipal, {
+      onRequest: ({ url }: HttpServerRequest.HttpServerRequest) =>
+        Effect.sync(() => (url === "/" ? principal : undefined))
+    })
+    const sometimes = () => Effect.sync((): Context.Context<Principal> | Context.Context<never> => principal)
+    expect(WebSocketServer.layer(greetPrincipal, { onRequest: sometimes })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Principal>
+    >()
   })
 
   it("takes two services from one hook", () => {
