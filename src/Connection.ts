@@ -71,7 +71,8 @@ export interface Connection {
    * The next message in parts, as they arrive: for messages that are too large
    * to keep, or that take long. A text is never cut inside a character. The
    * message that is meant is the next one that `receive` would give; leaving
-   * the stream early discards what is left of a message that has begun.
+   * the stream early discards what is left of a message that has begun. While
+   * it runs, whoever else asks for messages fails with `ConcurrencyError`.
    * `maxMessageSize` holds all the same.
    */
   readonly receiveFragments: Stream.Stream<Message, ReceiveError>

@@ -25,8 +25,13 @@ const OVERHEAD = 64
 /** So many places before the first message are worth a move, and so many empty ones worth new memory. */
 const MOVED_FROM = 1024
 
-const sizeOf = (message: unknown): number =>
-  OVERHEAD + (typeof message === "string" || message instanceof Uint8Array ? message.length : 0)
+const sizeOf = (message: unknown): number => OVERHEAD + lengthOf(message)
+
+/** Of a message, or of a part of one. */
+const lengthOf = (content: unknown): number => {
+  if (typeof content === "string" || content instanceof Uint8Array) return content.length
+  return typeof content === "object" && content !== null && "data" in content ? lengthOf(content.data) : 0
+}
 
 /** Who fills an inbox, and is told how far it has been emptied. */
 export interface Supplier {
@@ -72,6 +77,8 @@ export class Inbox<A = Message> {
   private readerIsInterruptible = false
   /** The reader's wait; undefined once it is over. */
   private waiting: { readonly wake: () => void } | undefined
+  /** A message is being taken in parts: whoever else asks for one fails. */
+  private claimed = false
   private readonly supplier: Supplier
   private readonly highWaterMark: number
 
@@ -134,7 +141,18 @@ export class Inbox<A = Message> {
 
   /** Whether a message can be had now, in this fiber: nobody else waits or has just been woken. */
   get isReady(): boolean {
-    return this.reader === undefined && this.head < this.tail
+    return this.reader === undefined && this.head < this.tail && !this.claimed
+  }
+
+  /** From now on only who has claimed it reads; false where another fiber waits or has claimed it. */
+  claim(): boolean {
+    if (this.claimed || (this.reader !== undefined && !this.readerIsGone())) return false
+    this.claimed = true
+    return true
+  }
+
+  release(): void {
+    this.claimed = false
   }
 
   /** Takes the first message out; where there is none, another fiber was quicker. */
@@ -188,7 +206,8 @@ export class Inbox<A = Message> {
    * with what `next` finds. Prepared once and called for each wait.
    */
   waitThen<B, E, R>(
-    next: () => Effect.Effect<B, E, R>
+    next: () => Effect.Effect<B, E, R>,
+    hasClaim = false
   ): (fiber: Fiber, flags: RuntimeFlags.RuntimeFlags) => Effect.Effect<B, E | ConcurrencyError, R> {
     const wait = new Wait(
       Effect.suspend(() => {
@@ -197,6 +216,7 @@ export class Inbox<A = Message> {
       })
     )
     return (fiber, flags) => {
+      if (this.claimed !== hasClaim) return Effect.fail(new ConcurrencyError())
       if (this.reader !== undefined) {
         if (this.reader !== fiber && !this.readerIsGone()) return Effect.fail(new ConcurrencyError())
         this.reader = undefined

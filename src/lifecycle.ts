@@ -69,6 +69,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private now: number
   /** The current chunk has completed a message. */
   private completed = false
+  private wantsFragments = false
   private dropsFragments = false
 
   private closeDue = NEVER
@@ -142,8 +143,13 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   fragment(piece: Piece): void {
     this.completed = true
-    if (!this.dropsFragments) this.inbox.push(piece)
-    else if (piece.final) this.dropsFragments = false
+    if (!this.dropsFragments) {
+      this.inbox.push(piece)
+    } else if (piece.final) {
+      this.dropsFragments = false
+      // Asked for again meanwhile: what is meant is the next message.
+      if (this.wantsFragments) this.decoder.receiveFragments()
+    }
   }
 
   ping(payload: Uint8Array): void {
@@ -226,11 +232,13 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   /** From the message that is arriving, or else the next one, fragments are received as they come. */
   receiveFragments(): void {
+    this.wantsFragments = true
     this.decoder.receiveFragments()
   }
 
   /** Goes back to whole messages; what is still to come of a message that was begun in fragments is dropped. */
   receiveWhole(): void {
+    this.wantsFragments = false
     this.dropsFragments = !this.decoder.receiveWhole()
     this.inbox.dropWhile((item) => typeof item === "object" && "final" in item)
   }

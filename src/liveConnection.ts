@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { ConcurrencyError } from "./ConcurrencyError.js"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
 import type { Engine } from "./deadlines.js"
 import { FragmentSender } from "./fragmentSender.js"
@@ -97,26 +98,31 @@ export class LiveConnection {
 
   get receiveFragments(): Stream.Stream<Message, ReceiveError> {
     const { lifecycle } = this
-    const begin = Effect.sync(() => {
-      if (lifecycle.inbox.isEmpty()) lifecycle.receiveFragments()
-      return { isOver: false }
+    const { inbox } = lifecycle
+    const begin = Effect.suspend(() => {
+      if (!inbox.claim()) return Effect.fail(new ConcurrencyError())
+      if (inbox.isEmpty()) lifecycle.receiveFragments()
+      return Effect.succeed({ isOver: false })
     })
+    const end = ({ isOver }: { readonly isOver: boolean }) =>
+      Effect.sync(() => {
+        if (!isOver) lifecycle.receiveWhole()
+        inbox.release()
+      })
     // What is in the inbox now is a whole message or, once fragments were asked for, a part of one.
-    const pieces = this[TypeId].receive as Effect.Effect<Message | Piece, ReceiveError>
+    const pieces = this[TypeId].receiveClaimed as Effect.Effect<Message | Piece, ReceiveError>
     return Stream.unwrapScoped(
-      Effect.map(
-        Effect.acquireRelease(begin, ({ isOver }) => Effect.sync(() => !isOver && lifecycle.receiveWhole())),
-        (progress) =>
-          Stream.takeUntil(
-            Stream.repeatEffect(
-              Effect.map(pieces, (item): Piece => {
-                const piece = typeof item === "string" || !("final" in item) ? { data: item, final: true } : item
-                progress.isOver = piece.final
-                return piece
-              })
-            ),
-            ({ final }) => final
-          ).pipe(Stream.map(({ data }) => data))
+      Effect.map(Effect.acquireRelease(begin, end), (progress) =>
+        Stream.takeUntil(
+          Stream.repeatEffect(
+            Effect.map(pieces, (item): Piece => {
+              const piece = typeof item === "string" || !("final" in item) ? { data: item, final: true } : item
+              progress.isOver = piece.final
+              return piece
+            })
+          ),
+          ({ final }) => final
+        ).pipe(Stream.map(({ data }) => data))
       )
     )
   }

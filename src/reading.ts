@@ -49,6 +49,19 @@ export class Reading {
     )
   }
 
+  /** The same for who has claimed the inbox. */
+  get receiveClaimed(): Effect.Effect<Message, ReceiveError> {
+    const { inbox } = this
+    const take = Effect.sync(() => inbox.take())
+    const look = (): Effect.Effect<Message, ReceiveError> =>
+      inbox.isEmpty() ? (inbox.isEnded ? this.exit() : waiting) : take
+    const wait = inbox.waitThen(look, true)
+    const waiting = Effect.withFiberRuntime<Message, ReceiveError>((fiber, { runtimeFlags }) =>
+      wait(fiber, runtimeFlags)
+    )
+    return Effect.suspend(look)
+  }
+
   /** All messages that are there, or else the next. */
   get receiveAll(): Effect.Effect<NonEmptyReadonlyArray<Message>, ReceiveError> {
     return this.taking(Effect.sync(() => this.inbox.takeAll()))

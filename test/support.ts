@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer"
 import { Effect } from "effect"
-import type { Testing } from "effect-websockets/testing"
+import { Connection } from "effect-websockets"
+import { Testing } from "effect-websockets/testing"
 import * as Frame from "../src/protocol/Frame.js"
 
 /** What tests in memory share: frames as a client sends them, and bytes as hex. */
@@ -38,3 +39,12 @@ export const settle: Effect.Effect<void> = Effect.promise(
       next()
     })
 )
+
+/** A connection under test, the peer at its other end and the wire between them, which is cut when the test is over. */
+export const open = (role: Connection.Role, options?: Connection.ConnectionOptions) =>
+  Effect.gen(function* () {
+    const { stream, peer, wire } = yield* Testing.makePair
+    const connection = yield* Connection.make(role, stream, options)
+    yield* Effect.addFinalizer(() => wire.cut)
+    return { connection, peer, wire, stream }
+  })
