@@ -1,0 +1,180 @@
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { HttpServerResponse } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { type Context, Effect, Exit, Fiber, Layer, Logger, Scope } from "effect"
+import { Connection, ConnectionRegistry, WebSocketClient, WebSocketServer } from "effect-websockets"
+import { NodeConnector, NodeListener } from "effect-websockets/node"
+import { closeFrame, eventually, frame, handles, rawConnect, rawOpen, requestText, turns } from "./support.js"
+
+/**
+ * Connections that end in every way, many of each, and what is left of them: no socket, timer, listener, registry
+ * entry or fiber, and no memory that grows with their number.
+ */
+
+/** How many of each: more where there is time. */
+const count = process.env["REQUIRE_ALL"] === undefined ? 250 : 2_000
+const atATime = 25
+
+setFlagsFromString("--expose_gc")
+const collect: () => void = runInNewContext("gc")
+
+/** What a connection of each kind does is in the path that it asks for. */
+const handler = (connection: Connection.Connection): Effect.Effect<unknown, unknown> => {
+  switch (connection.handshake.request.target) {
+    case "/return":
+      return connection.send("bye")
+    case "/fail":
+      return Effect.zipRight(connection.receive, Effect.fail("on purpose"))
+    case "/die":
+      return Effect.zipRight(connection.receive, Effect.dieMessage("on purpose"))
+    default:
+      return Connection.runForEach(connection, (message) => connection.send(message))
+  }
+}
+
+const serving = WebSocketServer.layer(handler, {
+  pingInterval: "30 millis",
+  pingTimeout: "30 millis",
+  closeTimeout: "1 seconds",
+  onRequest: ({ url }) =>
+    Effect.succeed(url === "/refused" ? HttpServerResponse.text("no", { status: 403 }) : undefined)
+}).pipe(
+  Layer.provide(NodeListener.layer({ port: 0, host: "127.0.0.1" })),
+  Layer.provide(Logger.remove(Logger.defaultLogger))
+)
+
+const clients = WebSocketClient.layer.pipe(Layer.provide(NodeConnector.layer))
+
+const portOf = ({ address }: Context.Tag.Service<typeof WebSocketServer.WebSocketServer>) =>
+  address._tag === "TcpAddress" ? address.port : assert.fail("it has no port")
+
+type Services =
+  | WebSocketServer.WebSocketServer
+  | ConnectionRegistry.ConnectionRegistry
+  | WebSocketClient.WebSocketClient
+
+const port = Effect.map(WebSocketServer.WebSocketServer, portOf)
+
+const open = (path: string) => Effect.flatMap(port, (port) => WebSocketClient.connect(`ws://127.0.0.1:${port}${path}`))
+
+const upgraded = Effect.flatMap(port, (port) => rawOpen(port))
+
+let seed = 1
+const random = (below: number) => {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0
+  return seed % below
+}
+
+const ways: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown, Services | Scope.Scope>]> = [
+  [
+    "a normal close",
+    Effect.gen(function* () {
+      const connection = yield* open("/echo")
+      yield* connection.send("x")
+      yield* connection.receive
+      yield* connection.close()
+    })
+  ],
+  ["a handler that returns", Effect.flatMap(open("/return"), ({ closed }) => closed)],
+  ["a handler that fails", Effect.flatMap(open("/fail"), ({ send, closed }) => Effect.zipRight(send("x"), closed))],
+  ["a handler that dies", Effect.flatMap(open("/die"), ({ send, closed }) => Effect.zipRight(send("x"), closed))],
+  [
+    "a client that is interrupted at some moment",
+    Effect.gen(function* () {
+      const talk = Effect.scoped(
+        Effect.flatMap(open("/echo"), ({ send, receive }) => Effect.forever(Effect.zipRight(send("x"), receive)))
+      )
+      const fiber = yield* Effect.fork(talk)
+      yield* turns(random(12))
+      yield* Fiber.interrupt(fiber)
+    })
+  ],
+  [
+    "a socket that the peer destroys",
+    Effect.gen(function* () {
+      const peer = yield* upgraded
+      yield* peer.write(frame(1, "x").subarray(0, 1 + random(6)))
+      yield* peer.reset
+    })
+  ],
+  ["a peer that is there no more", Effect.flatMap(upgraded, ({ rest }) => rest)],
+  [
+    "a peer that closes and never ends its stream",
+    Effect.gen(function* () {
+      const peer = yield* upgraded
+      yield* peer.write(closeFrame(1000))
+      yield* peer.rest
+    })
+  ],
+  [
+    "a handshake that fails",
+    Effect.gen(function* () {
+      const peer = yield* rawConnect(yield* port)
+      yield* peer.write(requestText("GET / HTTP/1.1", { "Sec-WebSocket-Key": "short" }))
+      yield* peer.rest
+    })
+  ],
+  [
+    "a handshake that breaks off",
+    Effect.gen(function* () {
+      const peer = yield* rawConnect(yield* port)
+      yield* peer.write(requestText().slice(0, random(100)))
+      yield* peer.reset
+    })
+  ],
+  ["a handshake that is refused", Effect.flip(open("/refused"))],
+  [
+    "a server that stops",
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const server = yield* Layer.buildWithScope(Layer.fresh(serving), scope)
+      const connection = yield* Effect.provide(open("/echo"), server)
+      yield* Scope.close(scope, Exit.void)
+      yield* connection.closed
+    })
+  ]
+]
+
+const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length
+
+const listeners = () => process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0)
+
+const heap = () => {
+  for (let i = 0; i < 3; i++) collect()
+  return process.memoryUsage().heapUsed
+}
+
+/** Runs so many, some at a time, and waits until none of them holds anything. */
+const run = (way: Effect.Effect<unknown, unknown, Services | Scope.Scope>, times: number) =>
+  Effect.gen(function* () {
+    const registry = yield* ConnectionRegistry.ConnectionRegistry
+    const sockets = handles().length
+    const fibers = (yield* Fiber.roots).length
+    yield* Effect.forEach(Array.from({ length: times }), () => Effect.scoped(way), {
+      concurrency: atATime,
+      discard: true
+    })
+    yield* eventually(() => Effect.runSync(registry.size) === 0 && handles().length === sockets)
+    // The fiber that watches deadlines sleeps on until the earliest that there was.
+    yield* eventually(() => Effect.runSync(Fiber.roots).length <= fibers + 1)
+  })
+
+describe("leaves nothing behind", () => {
+  it.live.each(ways)(
+    "%s",
+    ([name, way]) =>
+      Effect.gen(function* () {
+        yield* run(way, Math.ceil(count / 2)) // for what is made once, and for the optimiser
+        const before = { timers: timers(), listeners: listeners(), heap: heap() }
+        yield* run(way, count)
+        const growth = (heap() - before.heap) / count
+        console.log(`${name}: ${Math.round(growth)} bytes of heap for each of ${count}`)
+        assert.isAtMost(timers(), before.timers + 1)
+        assert.strictEqual(listeners(), before.listeners)
+        // A fiber that is left is 3,750 bytes, a socket more; what the runtime keeps of its own is spread over all of them.
+        assert.isBelow(growth, 1_000)
+      }).pipe(Effect.provide(Layer.merge(serving, clients)), Effect.scoped),
+    120_000
+  )
+})
