@@ -190,11 +190,13 @@ export class LiveConnection {
           new RangeError(`a pong holds at most ${Frame.maxControlPayload} bytes, not ${payload.length}`)
         )
       }
-      return this.inTurn(() => {
-        this.lifecycle.outbox.control(Frame.Opcode.Pong, payload)
-        this.lifecycle.outbox.schedule()
-        return true
-      })
+      const { isOpen, outbox } = this.lifecycle
+      if (!isOpen) return this.failed
+      // §5.4: a control frame may stand inside a message in fragments, and so waits for room only.
+      if (outbox.isFull()) return Effect.flatMap(this.drained, () => this.sendPong(payload))
+      outbox.control(Frame.Opcode.Pong, payload)
+      outbox.schedule()
+      return Effect.void
     })
   }
 
