@@ -14,7 +14,7 @@ import { NodeListener, runMain } from "effect-websockets/node"
 
 export const hello = Effect.fn("hello")(function* (connection: Connection.Connection) {
   const name = yield* connection.receiveText
-  yield* Effect.log(name)
+  yield* Effect.log(`<<< ${name}`)
   yield* connection.send(`Hello ${name}!`)
 })
 

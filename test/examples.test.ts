@@ -88,7 +88,7 @@ describe("hello, on sockets", () => {
     Effect.gen(function* () {
       assert.strictEqual(yield* helloClient(`ws://localhost:${yield* port}`, world), "Hello World!")
       const [log, line, ...more] = printed.mock.calls.flat().map(String)
-      assert.match(log ?? "", /level=INFO .*message=World$/)
+      assert.match(log ?? "", /level=INFO .*message="<<< World"$/)
       assert.strictEqual(line, "Hello World!")
       assert.deepStrictEqual(more, [])
     }).pipe(Effect.provide(Layer.merge(helloServer({ port: 0 }), client)))
