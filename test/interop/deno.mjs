@@ -1,0 +1,26 @@
+import { cert, choose, key, serve } from "./lines.mjs"
+import { commands } from "./web.mjs"
+
+/** Deno's WebSocket and its server. */
+
+const answer = (request) => {
+  const { pathname } = new URL(request.url)
+  if (pathname === "/refused") return new Response("no", { status: 403 })
+  const protocol = choose(request.headers.get("sec-websocket-protocol"))
+  const { socket, response } = Deno.upgradeWebSocket(request, protocol === undefined ? {} : { protocol })
+  socket.onopen = () => peer.accepted(pathname.slice(1), socket)
+  return response
+}
+
+const start = (options) => {
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {}, ...options }, answer)
+  return server.addr.port
+}
+
+const peer = commands({
+  make: ({ url, subprotocols, origin }) =>
+    new WebSocket(url, { protocols: subprotocols, headers: origin === undefined ? {} : { origin } }),
+  listen: () => ({ ws: start({}), wss: start({ cert, key }) })
+})
+
+serve(peer)
