@@ -108,12 +108,13 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   data(bytes: Uint8Array): void {
     const now = this.deadlines.now()
     this.now = now
-    this.watch.heard(now)
+    const wasInDoubt = this.watch.heard(now)
     this.completed = false
     this.outbox.cork()
     const violation = this.decoder.decode(bytes)
     if (violation !== undefined) this.later((state) => Protocol.fail(state, violation))
-    if (this.watch.read(this.decoder.isPartial, this.completed, now) && this.isOpen) this.scheduleBy(this.watch.dueAt)
+    const hasBegun = this.watch.read(this.decoder.isPartial, this.completed, now)
+    if ((hasBegun || wasInDoubt) && this.isOpen) this.scheduleBy(this.watch.dueAt)
     if (this.isOpen && !this.paused && this.inbox.isFull()) this.pause()
     // Last, since the handler may go on inside: what it answers leaves in one write with the pongs.
     handlerScheduler.run(this.inbox)

@@ -172,9 +172,11 @@ export class LiveConnection {
     return Effect.suspend(() => {
       if (!this.lifecycle.isOpen) return this.failed
       return Effect.async<Duration.Duration, ConnectionClosed>((resume) => {
-        this.lifecycle.sendPing((elapsed) =>
+        const { pings } = this.lifecycle
+        const done = (elapsed: number | undefined) =>
           resume(elapsed === undefined ? this.failed : Effect.succeed(Duration.millis(elapsed)))
-        )
+        this.lifecycle.sendPing(done)
+        return Effect.sync(() => pings.forget(done))
       })
     })
   }

@@ -46,6 +46,11 @@ export class Pings {
     }
   }
 
+  /** Nobody waits for that pong any more, and a peer that never sends it must not make the list grow. */
+  forget(done: Ping["done"]): void {
+    this.waiting = this.waiting.filter((ping) => ping.done !== done)
+  }
+
   /** Counts a ping of the peer's; false when there are too many within a second. */
   admit(now: number): boolean {
     if (now - this.countedFrom >= 1000) {

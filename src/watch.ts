@@ -26,10 +26,12 @@ export class Watch {
     this.lastHeard = now
   }
 
-  /** Bytes have come: any of them show that the peer is there. */
-  heard(now: number): void {
+  /** Bytes have come: any of them show that the peer is there. True when that was in doubt, and the next ping is due earlier. */
+  heard(now: number): boolean {
+    const wasInDoubt = this.awaitsPong
     this.lastHeard = now
     this.awaitsPong = false
+    return wasInDoubt
   }
 
   /**
