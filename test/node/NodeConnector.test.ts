@@ -214,7 +214,18 @@ describe("TLS", () => {
     )
   )
 
-  it.live("with a trusted authority that is no PEM is a typed error", () =>
+  it.live("that is done is not blamed for what comes after it", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const pair = yield* certificate
+        const { port } = yield* listening(() => createTlsServer(pair, (socket) => socket.end()))
+        const error = transportError(yield* failure(`wss://localhost:${port}`, {}, { tls: { ca: pair.cert } }))
+        assert.strictEqual(error.operation, "handshake")
+      })
+    )
+  )
+
+  it.live("with a certificate of our own that is no PEM is a typed error", () =>
     leavesNothing(
       Effect.gen(function* () {
         const error = transportError(yield* failure("wss://localhost", {}, { tls: { cert: "none", key: "none" } }))

@@ -130,39 +130,61 @@ describe.each(paths)("over %s", (_, path) => {
     )
   )
 
-  it.live("a handler that takes nothing stops the reading, from the first byte, until it takes something", () =>
+  it.live("messages that come while the request hook thinks are not lost", () =>
     leavesNothing(
       Effect.gen(function* () {
-        const total = 640
-        const taking = yield* Deferred.make<void>()
-        const batches: Array<number> = []
-        const done = yield* Deferred.make<void>()
-        const open = yield* path(
-          (connection) =>
-            Effect.gen(function* () {
-              yield* Deferred.await(taking)
-              for (let count = 0; count < total; count += batches.at(-1)!) {
-                batches.push((yield* connection.receiveAll).length)
-              }
-              yield* Deferred.succeed(done, undefined)
-              yield* connection.closed
-            }),
-          { receiveHighWaterMark: 4_096 }
-        )
+        const asked = yield* Deferred.make<void>()
+        const decided = yield* Deferred.make<void>()
+        const onRequest = () => Effect.zipRight(Deferred.succeed(asked, undefined), Deferred.await(decided))
+        const open = yield* path(echo, { onRequest })
         const peer = yield* open
-        const message = frame(2, Buffer.alloc(65_000))
-        // The first ones come with the request.
-        const small = Buffer.concat(Array.from({ length: 40 }, () => frame(2, Buffer.alloc(250))))
-        yield* peer.write(Buffer.concat([Buffer.from(requestText()), small]))
-        for (let i = 0; i < total - 40; i++) yield* peer.write(message)
-        yield* stalled(() => peer.socket.writableLength)
-        assert.isAbove(peer.socket.writableLength, 16 * 1_048_576)
-        yield* Deferred.succeed(taking, undefined)
-        yield* Deferred.await(done)
-        // One chunk at most came on top of the mark.
-        assert.isAtMost(Math.max(...batches), 48)
+        yield* peer.write(Buffer.concat([Buffer.from(requestText()), frame(1, "glued")]))
+        yield* Deferred.await(asked)
+        yield* peer.write(frames(true))
+        yield* turns(5)
+        yield* Deferred.succeed(decided, undefined)
+        yield* peer.head
+        const expected = Buffer.concat([frame(1, "glued", { masked: false }), frames(false)])
+        assert.strictEqual((yield* peer.take(expected.length)).toString("hex"), expected.toString("hex"))
       })
     )
+  )
+
+  it.live.each([4_096, 262_144])(
+    "a handler that takes nothing stops the reading at %d bytes until it goes on",
+    (mark) =>
+      leavesNothing(
+        Effect.gen(function* () {
+          const total = 640
+          const taking = yield* Deferred.make<void>()
+          const batches: Array<number> = []
+          const done = yield* Deferred.make<void>()
+          const open = yield* path(
+            (connection) =>
+              Effect.gen(function* () {
+                yield* Deferred.await(taking)
+                for (let count = 0; count < total; count += batches.at(-1)!) {
+                  batches.push((yield* connection.receiveAll).length)
+                }
+                yield* Deferred.succeed(done, undefined)
+                yield* connection.closed
+              }),
+            { receiveHighWaterMark: mark }
+          )
+          const peer = yield* open
+          const message = frame(2, Buffer.alloc(65_000))
+          // The first ones come with the request.
+          const small = Buffer.concat(Array.from({ length: 40 }, () => frame(2, Buffer.alloc(250))))
+          yield* peer.write(Buffer.concat([Buffer.from(requestText()), small]))
+          for (let i = 0; i < total - 40; i++) yield* peer.write(message)
+          yield* stalled(() => peer.socket.writableLength)
+          assert.isAbove(peer.socket.writableLength, 16 * 1_048_576)
+          yield* Deferred.succeed(taking, undefined)
+          yield* Deferred.await(done)
+          // One chunk at most came on top of the mark.
+          assert.isAtMost(Math.max(...batches), 48)
+        })
+      )
   )
 
   it.live("a peer that does not read holds up send, and then gets everything in order", () =>

@@ -66,6 +66,19 @@ describe("a request that is wrong", () => {
     )
   )
 
+  it.live("by nothing, within the limits of its head, is let in", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { port } = yield* serve(echo)
+        for (const fields of [{ "X-Long": "x".repeat(7_500) }, headers(100)]) {
+          const peer = yield* rawConnect(port)
+          yield* peer.write(requestText(`GET /${"x".repeat(8_000)} HTTP/1.1`, fields))
+          assert.match(yield* peer.head, /^HTTP\/1\.1 101 /)
+        }
+      })
+    )
+  )
+
   it.live("gets its answer also while it goes on talking", () =>
     leavesNothing(
       Effect.gen(function* () {

@@ -169,6 +169,21 @@ describe("a server that stops", () => {
     )
   )
 
+  it.live("says 1001 at once, also where a handler cannot be interrupted", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const { port } = yield* Scope.extend(
+          serve(({ closed }) => Effect.uninterruptible(closed)),
+          scope
+        )
+        const connection = yield* connect(`ws://127.0.0.1:${port}`)
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1001)
+      })
+    )
+  )
+
   it.live("cuts a peer that neither reads nor answers, with much still to be sent to it", () =>
     leavesNothing(
       Effect.gen(function* () {
