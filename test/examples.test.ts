@@ -40,7 +40,7 @@ const witness = Effect.gen(function* () {
   return { handler, code: Effect.map(Deferred.await(ended), ConnectionClosed.code) }
 })
 
-describe("hello, in memory", () => {
+describe("S1 and S2, hello in memory", () => {
   it.scoped("greets by name and closes with 1000", () =>
     Effect.gen(function* () {
       const connection = yield* Testing.connect(hello)
@@ -83,7 +83,7 @@ describe("hello, in memory", () => {
   )
 })
 
-describe("hello, on sockets", () => {
+describe("S1 and S2, hello on sockets", () => {
   it.live("greets by name", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* helloClient(`ws://localhost:${yield* port}`, world), "Hello World!")
@@ -136,7 +136,7 @@ describe("hello, on sockets", () => {
   )
 })
 
-describe("hello, behind TLS", () => {
+describe("S3 and S4, hello behind TLS", () => {
   const certificateFile = Effect.acquireRelease(
     Effect.promise(() => mkdtemp(join(tmpdir(), "effect-websockets-"))),
     (folder) => Effect.promise(() => rm(folder, { recursive: true }))
@@ -178,7 +178,7 @@ describe("hello, behind TLS", () => {
   )
 })
 
-describe("as a process", () => {
+describe("S1 to S4 as processes, and npm start", () => {
   const root = fileURLToPath(new URL("..", import.meta.url))
 
   /** A process, whose output is kept, and which does not outlive its scope. */
