@@ -90,7 +90,7 @@ class Dialling {
       this.finish(Effect.succeed({ _tag: "Switched", response: headOf(response), stream }))
     })
     this.sent.on("response", (response) => this.readBody(response))
-    // A 101 that switches to nothing comes as information; any other information is followed by an answer.
+    // In some versions of node a 101 that switches to nothing is information; any other is followed by an answer.
     this.sent.on("information", ({ statusCode, rawHeaders }) => {
       if (statusCode === 101) this.finish(answered(headOf({ statusCode, rawHeaders }), []))
     })
