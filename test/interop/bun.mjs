@@ -1,4 +1,4 @@
-import { cert, choose, key, serve } from "./lines.mjs"
+import { choose, pem, serve } from "./lines.mjs"
 import { commands } from "./web.mjs"
 
 /** Bun's WebSocket, which can also ping, and its server, which calls functions instead of a socket's handlers. */
@@ -11,22 +11,21 @@ const start = (tls) => {
     hostname: "127.0.0.1",
     tls,
     fetch: (request) => {
-      const { pathname } = new URL(request.url)
-      if (pathname === "/refused") return new Response("no", { status: 403 })
+      const url = new URL(request.url)
+      if (url.pathname === "/refused") return new Response("no", { status: 403 })
       const protocol = choose(request.headers.get("sec-websocket-protocol"))
       const headers = protocol === undefined ? {} : { "sec-websocket-protocol": protocol }
-      server.upgrade(request, { headers, data: { id: pathname.slice(1), protocol } })
+      server.upgrade(request, { headers, data: { url, protocol } })
     },
     websocket: {
       open: (ws) => {
         const socket = {
-          protocol: ws.data.protocol ?? "",
           send: (data) => ws.send(data),
           close: (code, reason) => ws.close(code, reason),
           ping: () => ws.ping()
         }
         ws.data.socket = socket
-        peer.accepted(ws.data.id, socket)
+        peer.accepted(ws.data.url, socket, ws.data.protocol)
       },
       message: (ws, data) => ws.data.socket.onmessage({ data }),
       pong: (ws) => pongs.get(ws.data.socket)?.(),
@@ -46,7 +45,7 @@ const peer = commands({
       socket.addEventListener?.("pong", resolve)
       socket.ping()
     }),
-  listen: () => ({ ws: start(undefined), wss: start({ cert, key }) })
+  listen: () => ({ ws: start(undefined), wss: start({ cert: pem("cert"), key: pem("key") }) })
 })
 
 serve(peer)

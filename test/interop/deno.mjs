@@ -1,14 +1,15 @@
-import { cert, choose, key, serve } from "./lines.mjs"
+import { choose, pem, serve } from "./lines.mjs"
 import { commands } from "./web.mjs"
 
 /** Deno's WebSocket and its server. */
 
 const answer = (request) => {
-  const { pathname } = new URL(request.url)
-  if (pathname === "/refused") return new Response("no", { status: 403 })
+  const url = new URL(request.url)
+  if (url.pathname === "/refused") return new Response("no", { status: 403 })
   const protocol = choose(request.headers.get("sec-websocket-protocol"))
   const { socket, response } = Deno.upgradeWebSocket(request, protocol === undefined ? {} : { protocol })
-  socket.onopen = () => peer.accepted(pathname.slice(1), socket)
+  // The socket itself says no protocol.
+  socket.onopen = () => peer.accepted(url, socket, protocol)
   return response
 }
 
@@ -20,7 +21,7 @@ const start = (options) => {
 const peer = commands({
   make: ({ url, subprotocols, origin }) =>
     new WebSocket(url, { protocols: subprotocols, headers: origin === undefined ? {} : { origin } }),
-  listen: () => ({ ws: start({}), wss: start({ cert, key }) })
+  listen: () => ({ ws: start({}), wss: start({ cert: pem("cert"), key: pem("key") }) })
 })
 
 serve(peer)

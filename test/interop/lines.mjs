@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import process from "node:process"
 import { createInterface } from "node:readline"
 
@@ -16,8 +18,8 @@ export const serve = ({ run }) => {
   lines.on("close", () => process.exit())
 }
 
-/** What the tests' authority signed, for servers; its own certificate, for clients. */
-export const { INTEROP_CA: ca, INTEROP_CERT: cert, INTEROP_KEY: key } = process.env
+/** Of what the tests' authority made: `ca`, its own certificate, for clients; `cert` and `key` for servers. */
+export const pem = (name) => readFileSync(join(process.env.INTEROP_TLS, `${name}.pem`), "utf8")
 
 /** Of what a client offers, what these servers speak. */
 export const choose = (offered) =>

@@ -3,10 +3,12 @@
 import asyncio
 import base64
 import collections
+import http
 import json
 import os
 import ssl
 import sys
+import urllib.parse
 
 import websockets
 
@@ -17,6 +19,10 @@ def decode(content):
 
 def encode(message):
     return message if isinstance(message, str) else {"base64": base64.b64encode(message).decode()}
+
+
+def pem(name):
+    return os.path.join(os.environ["INTEROP_TLS"], name + ".pem")
 
 
 async def later(fragments):
@@ -32,11 +38,14 @@ class Peer:
 
     async def listen(self, command):
         async def handler(socket):
-            self.sockets[socket.path[1:]].set_result(socket)
+            url = urllib.parse.urlsplit(socket.path)
+            for greeting in urllib.parse.parse_qs(url.query).get("greeting", []):
+                await socket.send(greeting)
+            self.sockets[url.path[1:]].set_result(socket)
             await socket.wait_closed()
 
         async def process_request(path, headers):
-            return (403, [], b"no") if path == "/refused" else None
+            return (http.HTTPStatus.FORBIDDEN, [], b"no") if path == "/refused" else None
 
         async def start(tls=None):
             server = await websockets.serve(
@@ -50,14 +59,14 @@ class Peer:
             return server.sockets[0].getsockname()[1]
 
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(os.environ["INTEROP_CERT_FILE"], os.environ["INTEROP_KEY_FILE"])
+        tls.load_cert_chain(pem("cert"), pem("key"))
         return {"ws": await start(), "wss": await start(tls)}
 
     async def accept(self, command):
         return {"subprotocol": (await self.sockets[command["id"]]).subprotocol or ""}
 
     async def open(self, command):
-        trust = ssl.create_default_context(cafile=os.environ["INTEROP_CA_FILE"])
+        trust = ssl.create_default_context(cafile=pem("ca"))
         try:
             socket = await websockets.connect(
                 command["url"],

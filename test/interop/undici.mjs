@@ -1,11 +1,11 @@
 import { subscribe } from "node:diagnostics_channel"
 import { Agent, ping, WebSocket } from "undici"
-import { ca, serve } from "./lines.mjs"
+import { pem, serve } from "./lines.mjs"
 import { commands } from "./web.mjs"
 
 /** The WebSocket of the package undici, which can also ping. */
 
-const dispatcher = new Agent({ connect: { ca } })
+const dispatcher = new Agent({ connect: { ca: pem("ca") } })
 
 const pongs = new Map()
 subscribe("undici:websocket:pong", ({ websocket }) => pongs.get(websocket)?.())

@@ -26,8 +26,9 @@ class Session {
   waiting = undefined
   closed = deferred()
 
-  constructor(socket) {
+  constructor(socket, subprotocol) {
     this.socket = socket
+    this.subprotocol = subprotocol
     socket.binaryType = "arraybuffer"
     socket.onmessage = ({ data }) => {
       this.received.push(encode(data))
@@ -70,17 +71,20 @@ export const commands = ({ make, ping, listen }) => {
   const get = ({ id }) => session(id).promise
 
   return {
-    /** A server's connection, which it got with the path of its id. */
-    accepted: (id, socket) => session(id).resolve(new Session(socket)),
+    /** A server's connection, whose URL has its id and what to say at once, and what it chose of the subprotocols. */
+    accepted: ({ pathname, searchParams }, socket, subprotocol = "") => {
+      if (searchParams.has("greeting")) socket.send(searchParams.get("greeting"))
+      session(pathname.slice(1)).resolve(new Session(socket, subprotocol))
+    },
 
     run: {
       listen: () => listen(),
-      accept: async ({ id }) => ({ subprotocol: (await session(id).promise).socket.protocol }),
+      accept: async (command) => ({ subprotocol: (await get(command)).subprotocol }),
       open: (command) => {
         const socket = make(command)
         return new Promise((resolve) => {
           socket.onopen = () => {
-            session(command.id).resolve(new Session(socket))
+            session(command.id).resolve(new Session(socket, socket.protocol))
             resolve({ subprotocol: socket.protocol })
           }
           socket.onerror = () => resolve({ refused: true })

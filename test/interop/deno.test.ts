@@ -1,0 +1,3 @@
+import { interop } from "./define.js"
+
+interop("deno")

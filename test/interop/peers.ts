@@ -1,0 +1,93 @@
+import type { Effect, Scope } from "effect"
+import type { Requirement } from "../support/requirements.js"
+import { startChromium } from "./chromium.js"
+import type { FeatureName } from "./features.js"
+import { type Authority, child, file, type Role, type Tell } from "./support.js"
+
+/** The peers: the columns of the table. A new one is an entry here, and a test file of its name. */
+
+export interface Peer {
+  /** As the table and the tests call it. */
+  readonly name: string
+  readonly role: Role
+  readonly needs: ReadonlyArray<Requirement>
+  readonly launch: (authority: Authority) => Effect.Effect<Tell, never, Scope.Scope>
+  /** What it has no means for, and why. Everything else is tested. */
+  readonly cannot: Readonly<Partial<Record<FeatureName, string>>>
+}
+
+const noFragments = { "fragments from them": "the WebSocket API has no fragments" } as const
+const noPings = { "ping from them": "the WebSocket API has no pings" } as const
+const noGoingAway = { "they close with 1001": "the WebSocket API refuses the code 1001" } as const
+const alwaysCode = { "they close without a code": "its `close` always sends a code" } as const
+
+const python = {
+  name: "Python",
+  needs: ["python3-websockets"],
+  launch: child("python3-websockets", { args: [file("python.py")] }),
+  cannot: alwaysCode
+} as const
+
+const deno = {
+  name: "Deno",
+  needs: ["deno"],
+  launch: child("deno", {
+    args: ["run", "--quiet", "--no-config", "--no-lock", "--allow-all", file("deno.mjs")],
+    env: ({ path }) => ({ DENO_CERT: `${path}/ca.pem`, DENO_NO_UPDATE_CHECK: "1" })
+  }),
+  cannot: { ...noFragments, ...noPings, ...noGoingAway }
+} as const
+
+const bun = {
+  name: "Bun",
+  needs: ["bun"],
+  launch: child("bun", {
+    args: ["run", file("bun.mjs")],
+    env: ({ path }) => ({ NODE_EXTRA_CA_CERTS: `${path}/ca.pem` })
+  }),
+  cannot: { "fragments from them": "its API has no fragments" }
+} as const
+
+/** By the name of the test file. */
+export const peers: Readonly<Record<"python" | "undici" | "chromium" | "deno" | "bun", ReadonlyArray<Peer>>> = {
+  python: [
+    { ...python, role: "client" },
+    { ...python, role: "server" }
+  ],
+  undici: [
+    {
+      name: "Node's own",
+      role: "client",
+      needs: [],
+      launch: child("node", {
+        args: ["--experimental-websocket", "--no-warnings", file("node.mjs")],
+        env: ({ path }) => ({ NODE_EXTRA_CA_CERTS: `${path}/ca.pem` })
+      }),
+      cannot: { ...noFragments, ...noPings, ...noGoingAway }
+    },
+    {
+      name: "undici",
+      role: "client",
+      needs: [],
+      launch: child("node", { args: [file("undici.mjs")] }),
+      cannot: { ...noFragments, ...noGoingAway }
+    }
+  ],
+  chromium: [
+    {
+      name: "Chromium",
+      role: "client",
+      needs: ["chromium"],
+      launch: startChromium,
+      cannot: { ...noFragments, ...noPings }
+    }
+  ],
+  deno: [
+    { ...deno, role: "client" },
+    { ...deno, role: "server" }
+  ],
+  bun: [
+    { ...bun, role: "client" },
+    { ...bun, role: "server", cannot: { ...bun.cannot, ...alwaysCode } }
+  ]
+}
