@@ -19,11 +19,24 @@ export interface Launched {
 export const launch = (
   argument: string,
   ...descriptors: ReadonlyArray<number>
+): Effect.Effect<Launched, never, Scope.Scope> => launchProgram(program, { arguments: [argument], descriptors })
+
+export interface LaunchOptions {
+  readonly arguments?: ReadonlyArray<string>
+  readonly descriptors?: ReadonlyArray<number>
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** Starts a program in TypeScript; it is gone with the scope. */
+export const launchProgram = (
+  file: string,
+  { arguments: given = [], descriptors = [], env = {} }: LaunchOptions = {}
 ): Effect.Effect<Launched, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, ["--import", "tsx", program, argument], {
-        stdio: ["ignore", "pipe", "pipe", ...descriptors]
+      const child = spawn(process.execPath, ["--import", "tsx", file, ...given], {
+        stdio: ["ignore", "pipe", "pipe", ...descriptors],
+        env: { ...process.env, ...env }
       })
       let output = ""
       let resolve = (_: string) => {}

@@ -1,0 +1,191 @@
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Exit, Layer, Logger, Ref, Schedule, Scope } from "effect"
+import { type Connection, ConnectionClosed, WebSocketServer } from "effect-websockets"
+import { both } from "../../examples/both.js"
+import { consumer, multipleConsumers } from "../../examples/consumer.js"
+import { echoServer } from "../../examples/echo.js"
+import * as pipes from "../../examples/hello-pipes.js"
+import { producer } from "../../examples/producer.js"
+import { Members, registration } from "../../examples/registration.js"
+import { showTimeServer } from "../../examples/show-time.js"
+import { synchronisedTimeServer } from "../../examples/synchronised-time.js"
+import { launchProgram } from "./child.js"
+import { connect, serve } from "./support.js"
+
+/** The samples on real sockets; how they look in a browser is tested beside. */
+
+const quiet = Logger.remove(Logger.defaultLogger)
+
+/** A sample's own server, on a free port. */
+const sample = <A, E>(server: Layer.Layer<A | WebSocketServer.WebSocketServer, E>) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
+    const context = yield* Layer.buildWithScope(Layer.provide(server, quiet), scope)
+    const { address } = Context.get(context, WebSocketServer.WebSocketServer)
+    const port = address._tag === "TcpAddress" ? address.port : assert.fail("it has no port")
+    return { uri: `ws://localhost:${port}`, http: `http://localhost:${port}`, stop: Scope.close(scope, Exit.void) }
+  })
+
+const isTime = (message: Connection.Message) => assert.match(String(message), /^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
+
+describe("S5 and S6, time", () => {
+  const servers = [
+    ["S5", showTimeServer],
+    ["S6", synchronisedTimeServer]
+  ] as const
+  it.scopedLive.each(servers)("%s serves its page and the time on one port, and stops with 1001", ([, server]) =>
+    Effect.gen(function* () {
+      const { uri, http, stop } = yield* sample<never, unknown>(server({ port: 0 }))
+      const page = yield* Effect.promise(() => fetch(http))
+      assert.strictEqual(page.headers.get("content-type"), "text/html")
+      assert.include(yield* Effect.promise(() => page.text()), "createTextNode")
+      const connection = yield* connect(uri)
+      isTime(yield* connection.receive)
+      yield* stop
+      assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1001)
+    })
+  )
+
+  it.scopedLive.each(servers)("%s lets its own page in, a file too, and no other", ([, server]) =>
+    Effect.gen(function* () {
+      const { uri, http } = yield* sample<never, unknown>(server({ port: 0 }))
+      for (const origin of [http, "null"]) isTime(yield* (yield* connect(uri, { origin })).receive)
+      const error = yield* Effect.flip(connect(uri, { origin: "http://localhost.evil.example" }))
+      assert.include(error.message, "status 403")
+    })
+  )
+})
+
+describe("S8 to S11, consumers and producers", () => {
+  it.scopedLive("S8 ends quietly when the peer closes", () =>
+    Effect.gen(function* () {
+      const seen = yield* Ref.make<ReadonlyArray<Connection.Message>>([])
+      const ended = yield* Deferred.make<void, unknown>()
+      const { port } = yield* serve((connection) =>
+        consumer((message) => Ref.update(seen, (all) => [...all, message]))(connection).pipe(
+          Effect.onExit((exit) => Deferred.done(ended, exit))
+        )
+      )
+      const connection = yield* connect(`ws://127.0.0.1:${port}`)
+      yield* connection.sendAll(["1", "2", "3"])
+      yield* connection.close()
+      yield* Deferred.await(ended)
+      assert.deepStrictEqual(yield* Ref.get(seen), ["1", "2", "3"])
+    })
+  )
+
+  it.scopedLive("S9 sends as fast as the peer takes it, and ends when that is gone", () =>
+    Effect.gen(function* () {
+      const ended = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
+      const { port } = yield* serve((connection) =>
+        Effect.onExit(producer(Effect.succeed(new Uint8Array(1000)))(connection), (exit) =>
+          Deferred.succeed(ended, exit)
+        )
+      )
+      const connection = yield* connect(`ws://127.0.0.1:${port}`)
+      for (let i = 0; i < 1000; i++) yield* connection.receive
+      yield* connection.close()
+      assert.isTrue(Exit.isSuccess(yield* Deferred.await(ended)))
+    })
+  )
+
+  it.scopedLive("S10 does both at the same time", () =>
+    Effect.gen(function* () {
+      const received = yield* Deferred.make<Connection.Message>()
+      const { port } = yield* serve(
+        both((message) => Deferred.succeed(received, message), Effect.as(Effect.yieldNow(), "produced"))
+      )
+      const connection = yield* connect(`ws://127.0.0.1:${port}`)
+      assert.strictEqual(yield* connection.receive, "produced")
+      yield* connection.send("consumed")
+      assert.strictEqual(yield* Deferred.await(received), "consumed")
+    })
+  )
+
+  it.scopedLive("S11 deals with sixteen messages at a time", () =>
+    Effect.gen(function* () {
+      const arrived = yield* Ref.make(0)
+      const gate = yield* Deferred.make<void>()
+      const { port } = yield* serve(
+        multipleConsumers(() =>
+          Effect.zipRight(
+            Ref.update(arrived, (n) => n + 1),
+            Deferred.await(gate)
+          )
+        )
+      )
+      const connection = yield* connect(`ws://127.0.0.1:${port}`)
+      yield* connection.sendAll(Array.from({ length: 40 }, () => "x"))
+      // A pong tells that all of them have arrived.
+      yield* connection.ping
+      assert.strictEqual(yield* Ref.get(arrived), 16)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.repeat(
+        Ref.get(arrived),
+        Schedule.recurUntil((n) => n === 40)
+      )
+    })
+  )
+})
+
+describe("S12, registration", () => {
+  it.scopedLive("tells everybody and forgets who leaves", () =>
+    Effect.gen(function* () {
+      const members = yield* Layer.build(Members.layer)
+      const { port } = yield* serve((connection) => Effect.provide(registration(connection), members))
+      const join = (name: string) => Effect.tap(connect(`ws://127.0.0.1:${port}`), ({ send }) => send(name))
+      const ada = yield* join("Ada")
+      yield* ada.receive
+      const grace = yield* join("Grace")
+      assert.strictEqual(yield* ada.receive, "Hello Grace!")
+      assert.strictEqual(yield* grace.receive, "Hello Grace!")
+      yield* ada.close()
+      const names = Effect.map(Ref.get(Context.get(members, Members)), (all) => [...all.values()].join())
+      yield* Effect.repeat(
+        names,
+        Schedule.recurUntil((all) => all === "Grace")
+      )
+    })
+  )
+})
+
+describe("S14, without generators", () => {
+  it.scopedLive("greets by name", () =>
+    Effect.gen(function* () {
+      const { uri } = yield* sample(pipes.helloServer({ port: 0 }))
+      const connection = yield* connect(uri)
+      yield* connection.send("World")
+      assert.strictEqual(yield* connection.receive, "Hello World!")
+      assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1000)
+    })
+  )
+})
+
+describe("S15, echo", () => {
+  it.scopedLive("is healthy, and echoes on the same port", () =>
+    Effect.gen(function* () {
+      const { uri, http } = yield* sample(echoServer({ port: 0 }))
+      const health = yield* Effect.promise(() => fetch(`${http}/healthz`))
+      assert.strictEqual(yield* Effect.promise(() => health.text()), "OK\n")
+      const elsewhere = yield* Effect.promise(() => fetch(`${http}/elsewhere`))
+      assert.strictEqual(elsewhere.status, 426)
+      const connection = yield* connect(uri)
+      yield* connection.send("echo")
+      assert.strictEqual(yield* connection.receive, "echo")
+    })
+  )
+
+  it.scopedLive("is stopped by SIGTERM: its peers get 1001, and it exits with 0", () =>
+    Effect.gen(function* () {
+      const file = fileURLToPath(new URL("../../examples/echo.ts", import.meta.url))
+      const { process, said, exit } = yield* launchProgram(file, { env: { PORT: "0" } })
+      const port = /listening on (\d+)/.exec(yield* said)?.[1]
+      const connection = yield* connect(`ws://127.0.0.1:${port}`)
+      process.kill("SIGTERM")
+      assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1001)
+      assert.strictEqual((yield* exit).code, 0)
+    })
+  )
+})
