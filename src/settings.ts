@@ -39,7 +39,10 @@ export const defaults = {
 /** The milliseconds of an option that is a duration; what is none is the programmer's fault and throws. */
 export const milliseconds = (name: string, input: Duration.DurationInput): number => {
   const duration = Duration.decodeUnknown(input)
-  if (duration._tag === "None") throw new RangeError(`${name} is ${String(input)}: give a duration as "10 seconds"`)
+  const isNegative = typeof input === "number" && !(input >= 0)
+  if (duration._tag === "None" || isNegative) {
+    throw new RangeError(`${name} is ${String(input)}: give a duration as "10 seconds"`)
+  }
   return Duration.toMillis(duration.value)
 }
 
@@ -52,14 +55,20 @@ export const positive = (name: string, value: number): number => {
 export const resolve = (options: ConnectionOptions): Settings => {
   const duration = (name: "closeTimeout" | "pingInterval" | "pingTimeout" | "messageTimeout") =>
     milliseconds(name, options[name] ?? defaults[name])
+  // An interval of no time is due again as soon as it has passed, and no peer answers in no time.
+  const interval = (name: "pingInterval" | "pingTimeout" | "messageTimeout") => {
+    const value = duration(name)
+    if (value > 0) return value
+    throw new RangeError(`${name} is ${value} ms: give a duration above 0, or Duration.infinity to turn it off`)
+  }
   const count = (name: "maxPingsPerSecond" | "receiveHighWaterMark" | "sendHighWaterMark") =>
     positive(name, options[name] ?? defaults[name])
   const maxMessageSize = positive("maxMessageSize", options.maxMessageSize ?? defaultLimits.maxMessageSize)
   return {
     closeTimeout: duration("closeTimeout"),
-    pingInterval: duration("pingInterval"),
-    pingTimeout: duration("pingTimeout"),
-    messageTimeout: duration("messageTimeout"),
+    pingInterval: interval("pingInterval"),
+    pingTimeout: interval("pingTimeout"),
+    messageTimeout: interval("messageTimeout"),
     maxMessageSize,
     maxFrameSize: positive("maxFrameSize", options.maxFrameSize ?? maxMessageSize),
     maxFragments: positive("maxFragments", options.maxFragments ?? defaultLimits.maxFragments),
