@@ -81,9 +81,11 @@ export class Deadlines {
   }
 
   private sleepUntil(dueAt: number): void {
-    this.interruptSleeper()
     const now = this.now()
     const wait = Math.min(Math.max(dueAt - now, this.heap.length > MANY ? SPACING : 0), LONGEST)
+    // An earlier wake-up that is planned stays, or entries that keep coming would put it off for ever.
+    if (now + wait >= this.wakesAt) return
+    this.interruptSleeper()
     this.wakesAt = now + wait
     this.sleeper = Runtime.runFork(
       this.runtime,
