@@ -40,6 +40,41 @@ const readDirectly = (socket: Socket, onRead: (length: number) => void): boolean
 /** TLS takes what is written only later; up to here it is copied, so that the writer may go on. */
 const COPIED = 65_536
 
+/** What is read ahead is kept up to here, in bytes; then the peer waits. */
+const AHEAD = 65_536
+
+/** Reads what comes before anybody wants it. */
+class Ahead {
+  private readonly socket: Duplex
+  private readonly gone: () => void
+  private readonly chunks: Array<Uint8Array> = []
+  private size = 0
+  hasEnded = false
+
+  constructor(socket: Duplex, gone: () => void) {
+    this.socket = socket
+    this.gone = gone
+    socket.on("data", this.onData).on("end", this.onEnd).on("close", gone)
+    socket.resume()
+  }
+
+  private readonly onData = (chunk: Uint8Array): void => {
+    this.chunks.push(chunk)
+    this.size += chunk.length
+    if (this.size >= AHEAD) this.socket.pause()
+  }
+
+  private readonly onEnd = (): void => {
+    this.hasEnded = true
+    this.gone()
+  }
+
+  stop(): ReadonlyArray<Uint8Array> {
+    this.socket.off("data", this.onData).off("end", this.onEnd).off("close", this.gone)
+    return this.chunks
+  }
+}
+
 export class NodeByteStream implements ByteStream {
   private readonly socket: Socket | Duplex
   private readonly head: Uint8Array
@@ -51,6 +86,7 @@ export class NodeByteStream implements ByteStream {
   private isClosed = false
   private isPaused = false
   private awaitsDrain = false
+  private ahead: Ahead | undefined
   private readonly written = (): void => {
     if (!this.awaitsDrain || this.socket.writableLength > 0) return
     this.awaitsDrain = false
@@ -76,9 +112,15 @@ export class NodeByteStream implements ByteStream {
     }
   }
 
+  /** For as long as no sink is attached: reads ahead, as nothing else tells that the peer has left. */
+  watch(gone: () => void): void {
+    this.ahead = new Ahead(this.socket, gone)
+  }
+
   attach(sink: Sink): void {
     const { socket } = this
     if (this.head.length > 0) this.read(sink, this.head)
+    for (const chunk of this.ahead?.stop() ?? []) this.read(sink, chunk)
     const early: Uint8Array | null = socket.read()
     if (early !== null) this.read(sink, early)
     this.sink = sink
@@ -86,7 +128,9 @@ export class NodeByteStream implements ByteStream {
       sink.closed(this.failure())
       return
     }
-    socket.on("end", () => sink.end())
+    if (this.ahead?.hasEnded === true) sink.end()
+    else socket.on("end", () => sink.end())
+    this.ahead = undefined
     const isDirect =
       this.kind === "plain" &&
       readDirectly(socket as Socket, (length) => sink.data(sharedReadBuffer.subarray(0, length)))

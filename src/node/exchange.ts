@@ -114,8 +114,6 @@ export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Arr
     abort: () => {
       socket.destroy()
     },
-    onAbort: (gone) => {
-      socket.on("close", gone)
-    }
+    onAbort: (gone) => stream.watch(gone)
   }
 }
