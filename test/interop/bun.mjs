@@ -22,6 +22,7 @@ const start = (tls) => {
         const socket = {
           send: (data) => ws.send(data),
           close: (code, reason) => ws.close(code, reason),
+          terminate: () => ws.terminate(),
           ping: () => ws.ping()
         }
         ws.data.socket = socket

@@ -29,6 +29,8 @@ const exchange =
     })
 
 const pieces = ["Grüße, ", "", "世", "界 👋🏽", "!"]
+/** The same, cut inside a character of JavaScript's two units. */
+const cutPieces = pieces.join("").split(/(?<=\ud83d)/)
 const byteTexts = [bytes(10), bytes(0), bytes(70_000), bytes(3)]
 const joined = Uint8Array.from(byteTexts.flatMap((piece) => [...piece]))
 
@@ -123,9 +125,10 @@ const list = [
     test: (peer) =>
       Effect.gen(function* () {
         const { ours, theirs } = yield* peer.open()
-        yield* ours.sendFragments(Stream.fromIterable(pieces))
-        yield* ours.sendFragments(Stream.fromIterable(byteTexts))
-        assert.deepStrictEqual(yield* theirs.receive(2), [pieces.join(""), joined])
+        for (const fragments of [pieces, cutPieces, byteTexts]) {
+          yield* ours.sendFragments(Stream.fromIterable<Content>(fragments))
+        }
+        assert.deepStrictEqual(yield* theirs.receive(3), [pieces.join(""), pieces.join(""), joined])
       })
   },
   {
@@ -210,6 +213,27 @@ const list = [
         })
         assert.isTrue(ConnectionClosed.isClean(closed), closed.message)
         assert.strictEqual(end.code, 1000)
+      })
+  },
+  {
+    name: "we leave our scope: 1001 from a server, 1000 from a client",
+    test: (peer) =>
+      Effect.gen(function* () {
+        const { ours, theirs, leave } = yield* peer.open()
+        const [end] = yield* Effect.all([theirs.closed, leave], { concurrency: "unbounded" })
+        assert.deepStrictEqual(end, { code: ours.role === "server" ? 1001 : 1000, reason: "" })
+        assert.isTrue(ConnectionClosed.isClean(yield* ours.closed))
+      })
+  },
+  {
+    name: "they are gone without a close frame: 1006 and its cause",
+    test: (peer) =>
+      Effect.gen(function* () {
+        const { ours, theirs } = yield* peer.open()
+        yield* theirs.cut
+        const closed = yield* ours.closed
+        assert.strictEqual(ConnectionClosed.code(closed), 1006)
+        assert.oneOf(closed.closure.cause?._tag, ["EndOfStream", "TransportError"])
       })
   },
   {

@@ -16,6 +16,10 @@ export interface Peer {
   readonly cannot: Readonly<Partial<Record<FeatureName, string>>>
 }
 
+/** What the WebSocket API has no means for; some peers have more than the API. */
+const noCut = {
+  "they are gone without a close frame: 1006 and its cause": "the WebSocket API always sends a close frame"
+} as const
 const noFragments = { "fragments from them": "the WebSocket API has no fragments" } as const
 const noPings = { "ping from them": "the WebSocket API has no pings" } as const
 const noGoingAway = { "they close with 1001": "the WebSocket API refuses the code 1001" } as const
@@ -35,7 +39,7 @@ const deno = {
     args: ["run", "--quiet", "--no-config", "--no-lock", "--allow-all", file("deno.mjs")],
     env: ({ path }) => ({ DENO_CERT: `${path}/ca.pem`, DENO_NO_UPDATE_CHECK: "1" })
   }),
-  cannot: { ...noFragments, ...noPings, ...noGoingAway }
+  cannot: { ...noFragments, ...noCut, ...noPings, ...noGoingAway }
 } as const
 
 const bun = {
@@ -63,14 +67,14 @@ export const peers: Readonly<Record<"python" | "undici" | "chromium" | "deno" | 
         args: ["--experimental-websocket", "--no-warnings", file("node.mjs")],
         env: ({ path }) => ({ NODE_EXTRA_CA_CERTS: `${path}/ca.pem` })
       }),
-      cannot: { ...noFragments, ...noPings, ...noGoingAway }
+      cannot: { ...noFragments, ...noCut, ...noPings, ...noGoingAway }
     },
     {
       name: "undici",
       role: "client",
       needs: [],
       launch: child("node", { args: [file("undici.mjs")] }),
-      cannot: { ...noFragments, ...noGoingAway }
+      cannot: { ...noFragments, ...noCut, ...noGoingAway }
     }
   ],
   chromium: [
@@ -79,7 +83,7 @@ export const peers: Readonly<Record<"python" | "undici" | "chromium" | "deno" | 
       role: "client",
       needs: ["chromium"],
       launch: startChromium,
-      cannot: { ...noFragments, ...noPings }
+      cannot: { ...noFragments, ...noCut, ...noPings }
     }
   ],
   deno: [

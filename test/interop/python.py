@@ -97,6 +97,10 @@ class Peer:
         socket = await self.sockets[command["id"]]
         await (await socket.ping())
 
+    async def cut(self, command):
+        socket = await self.sockets[command["id"]]
+        socket.transport.abort()
+
     async def close(self, command):
         socket = await self.sockets[command["id"]]
         await socket.close(command["code"], command["reason"])

@@ -6,7 +6,7 @@ import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { HttpServerResponse } from "@effect/platform"
 import { assert } from "@effect/vitest"
-import { Deferred, Effect, FiberId, Schema, type Scope } from "effect"
+import { Deferred, Effect, Exit, FiberId, Schema, Scope } from "effect"
 import { type Connection, HandshakeError } from "effect-websockets"
 import { generate } from "selfsigned"
 import { connect, folder, type Pair, serve } from "../node/support.js"
@@ -209,6 +209,11 @@ export class Theirs {
     return Effect.asVoid(this.run("ping"))
   }
 
+  /** Ends the connection without a close frame. */
+  get cut(): Effect.Effect<void> {
+    return Effect.asVoid(this.run("cut"))
+  }
+
   close(code?: number, reason?: string): Effect.Effect<void> {
     return Effect.asVoid(this.run("close", { code, reason }))
   }
@@ -221,6 +226,8 @@ export class Theirs {
 export interface Both {
   readonly ours: Connection.Connection
   readonly theirs: Theirs
+  /** Closes the scope of our server or client. */
+  readonly leave: Effect.Effect<void>
 }
 
 export interface OpenOptions {
@@ -272,7 +279,8 @@ const peerIsClient = (tell: Tell, authority: Authority): Running => ({
   open: (options = {}) =>
     Effect.gen(function* () {
       const id = yield* freshId(tell)
-      const { uri, origin, accepted } = yield* ourServer(authority, options)
+      const own = yield* ownScope
+      const { uri, origin, accepted } = yield* Scope.extend(ourServer(authority, options), own)
       const opened = yield* tell({
         run: "open",
         id,
@@ -281,7 +289,7 @@ const peerIsClient = (tell: Tell, authority: Authority): Running => ({
         origin: options.asPage === true ? origin : undefined
       })
       const theirs = new Theirs(tell, id, Schema.decodeUnknownSync(Opened)(opened))
-      return { ours: yield* Deferred.await(accepted), theirs }
+      return { ours: yield* Deferred.await(accepted), theirs, leave: Scope.close(own, Exit.void) }
     }),
   refused: Effect.gen(function* () {
     const id = yield* freshId(tell)
@@ -300,9 +308,13 @@ const peerIsServer = (tell: Tell, authority: Authority): Effect.Effect<Running> 
         const id = yield* freshId(tell)
         const path = greeting === undefined ? id : `${id}?${new URLSearchParams({ greeting })}`
         const uri = secure ? `wss://127.0.0.1:${ports.wss}/${path}` : `ws://127.0.0.1:${ports.ws}/${path}`
-        const ours = yield* connect(uri, { subprotocols: subprotocols?.offered }, { tls: { ca: authority.ca } })
+        const own = yield* ownScope
+        const ours = yield* connect(uri, { subprotocols: subprotocols?.offered }, { tls: { ca: authority.ca } }).pipe(
+          Scope.extend(own)
+        )
         const opened = yield* tell({ run: "accept", id })
-        return { ours, theirs: new Theirs(tell, id, Schema.decodeUnknownSync(Opened)(opened)) }
+        const theirs = new Theirs(tell, id, Schema.decodeUnknownSync(Opened)(opened))
+        return { ours, theirs, leave: Scope.close(own, Exit.void) }
       }),
     refused: connect(`ws://127.0.0.1:${ports.ws}/refused`).pipe(
       Effect.flip,
@@ -313,6 +325,9 @@ const peerIsServer = (tell: Tell, authority: Authority): Effect.Effect<Running> 
       )
     )
   }))
+
+/** The scope of our end, which ends before the peer forgets its own. */
+const ownScope = Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
 
 /** The name of a connection, which the peer forgets with the scope. */
 const freshId = (tell: Tell) =>

@@ -96,6 +96,7 @@ export const commands = ({ make, ping, listen }) => {
       },
       receive: async (command) => (await get(command)).receive(command.count),
       ping: async (command) => ping((await get(command)).socket),
+      cut: async (command) => (await get(command)).socket.terminate(),
       close: async (command) => {
         const { socket } = await get(command)
         if (command.code === undefined) socket.close()
