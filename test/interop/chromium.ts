@@ -2,7 +2,7 @@ import { createHash, X509Certificate } from "node:crypto"
 import { Effect, type Scope } from "effect"
 import type { Page } from "playwright-core"
 import { find } from "../support/requirements.js"
-import type { Authority, Command, Tell } from "./support.js"
+import type { Authority, Command, Tell } from "./child.js"
 
 /** Chromium: each connection is made by a page of its own, from our server, which loads `web.mjs`. */
 

@@ -1,8 +1,9 @@
 import type { Effect, Scope } from "effect"
 import type { Requirement } from "../support/requirements.js"
+import { type Authority, child, file, type Tell } from "./child.js"
 import { startChromium } from "./chromium.js"
 import type { FeatureName } from "./features.js"
-import { type Authority, child, file, type Role, type Tell } from "./support.js"
+import type { Role } from "./support.js"
 
 /** The peers: the columns of the table. A new one is an entry here, and a test file of its name. */
 

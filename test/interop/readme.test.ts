@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { assert, it } from "@effect/vitest"
+import { file } from "./child.js"
 import { peers } from "./peers.js"
-import { file } from "./support.js"
 import { table } from "./table.js"
 
 const readme = fileURLToPath(new URL("../../README.md", import.meta.url))
