@@ -20,13 +20,12 @@ export const now = Effect.map(DateTime.now, DateTime.formatIso)
 /** One to three seconds, another one each time. */
 export const pause = Effect.flatMap(Random.nextRange(1, 3), (seconds) => Effect.sleep(Duration.seconds(seconds)))
 
-export const showTime = ({ send }: Connection.Connection) =>
-  Effect.forever(
-    Effect.zipRight(
-      Effect.flatMap(now, (time) => send(time)),
-      pause
-    )
-  )
+export const showTime = Effect.fn("showTime")(function* ({ send }: Connection.Connection) {
+  for (;;) {
+    yield* send(yield* now)
+    yield* pause
+  }
+})
 
 /** The page for a browser; a WebSocket goes on. */
 export const servePage = Effect.map(
