@@ -42,7 +42,9 @@ export interface Service {
   /**
    * Sends a message to all open connections: encoded once, the same bytes for
    * everybody. Closed connections are skipped. Completes when every connection
-   * has accepted it, at once unless `slowPeers` is `suspend`. Never fails.
+   * has accepted it: at once, except that it waits for slow peers where
+   * `slowPeers` is `suspend`, and behind a message that is being sent in
+   * fragments. Never fails.
    */
   readonly broadcast: (message: Message, options?: BroadcastOptions) => Effect.Effect<BroadcastReport>
   /** Closes all connections at the same time and waits for the end of their closing handshakes. */

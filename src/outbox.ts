@@ -168,11 +168,11 @@ export class Outbox {
     this.schedule()
   }
 
-  /** Takes back the oldest of those frames that has not left; false if there is none. */
+  /** Takes back the oldest of those frames that have not left, down to the mark; false if there is none. */
   dropOldest(): boolean {
-    const dropped = this.prepared.shift()
-    this.preparedSize -= dropped?.length ?? 0
-    return dropped !== undefined
+    if (this.prepared.length === 0) return false
+    while (this.prepared.length > 0 && this.isFull()) this.preparedSize -= this.prepared.shift()!.length
+    return true
   }
 
   /** Has all that was added written in a microtask, together with what is added until then. */

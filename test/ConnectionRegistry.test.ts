@@ -1,0 +1,376 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
+import { type Connection, ConnectionRegistry, WebSocketClient, WebSocketServer } from "effect-websockets"
+import { Testing } from "effect-websockets/testing"
+import * as Registry from "../src/ConnectionRegistry.js"
+import { LiveConnection } from "../src/liveConnection.js"
+import * as Frame from "../src/protocol/Frame.js"
+import { hex, masked, open, plain, readBytes, settle } from "./support.js"
+
+const kilobytes = (count: number) => new Uint8Array(count * 1000)
+
+/** A registry by itself, and connections for it. */
+const make = Effect.sync(() => {
+  const registry = Registry.unsafeMake()
+  const join = (role: Connection.Role = "server", options?: Connection.ConnectionOptions) =>
+    Effect.map(open(role, options), (opened) => {
+      assert(opened.connection instanceof LiveConnection)
+      registry.add(opened.connection)
+      return { ...opened, live: opened.connection }
+    })
+  return { ...registry, join }
+})
+
+describe("the registry of a server", () => {
+  it.scoped("has a connection from before its handler begins until nothing is left of it", () =>
+    Effect.gen(function* () {
+      const network = yield* Layer.build(Testing.layer)
+      const atWork = yield* Queue.unbounded<readonly [number, boolean]>()
+      const handler = (connection: Connection.Connection) =>
+        Effect.gen(function* () {
+          const registry = yield* ConnectionRegistry.ConnectionRegistry
+          const found = yield* registry.get(connection.id)
+          yield* Queue.offer(atWork, [yield* registry.size, Option.contains(found, connection)])
+          yield* Effect.ignore(connection.receive)
+        })
+      const server = yield* Layer.build(Layer.provide(WebSocketServer.layer(handler), Layer.succeedContext(network)))
+      const registry = Context.get(server, ConnectionRegistry.ConnectionRegistry)
+      const changes = yield* Queue.unbounded<string>()
+      yield* Effect.fork(
+        Stream.runForEach(registry.changes, ({ _tag, connection }) => Queue.offer(changes, `${_tag} ${connection.id}`))
+      )
+      yield* settle
+      const client = yield* Layer.build(Layer.provide(WebSocketClient.layer, Layer.succeedContext(network)))
+      const connect = Effect.provide(WebSocketClient.connect("ws://memory"), client)
+      const first = yield* connect
+      const second = yield* connect
+      assert.deepStrictEqual(yield* Queue.takeN(atWork, 2).pipe(Effect.map((all) => [...all])), [
+        [1, true],
+        [2, true]
+      ])
+      const ids = (yield* registry.connections).map(({ id }) => id)
+      assert.deepStrictEqual([...(yield* Queue.takeAll(changes))], [`Joined ${ids[0]}`, `Joined ${ids[1]}`])
+      yield* first.close()
+      yield* settle
+      assert.deepStrictEqual([...(yield* Queue.takeAll(changes))], [`Left ${ids[0]}`])
+      assert.isTrue(Option.isNone(yield* registry.get(ids[0]!)))
+      assert.deepStrictEqual(
+        (yield* registry.connections).map(({ id }) => id),
+        [ids[1]]
+      )
+      yield* registry.closeAll({ code: 4000, reason: "enough" })
+      assert.strictEqual(yield* registry.size, 0)
+      assert.deepStrictEqual((yield* second.closed).closure.received, { code: 4000, reason: "enough" })
+    })
+  )
+
+  it.scoped("tells each subscriber what changes from then on, and forgets who leaves", () =>
+    Effect.gen(function* () {
+      const { service, join, remove } = yield* make
+      const subscribe = Effect.gen(function* () {
+        const seen: Array<string> = []
+        const fiber = yield* Effect.fork(
+          Stream.runForEach(service.changes, ({ _tag }) => Effect.sync(() => seen.push(_tag)))
+        )
+        yield* settle
+        return { seen, fiber }
+      })
+      const early = yield* subscribe
+      const { live } = yield* join()
+      yield* settle
+      const late = yield* subscribe
+      remove(live)
+      remove(live)
+      yield* settle
+      yield* Fiber.interrupt(early.fiber)
+      yield* join()
+      yield* settle
+      assert.deepStrictEqual(early.seen, ["Joined", "Left"])
+      assert.deepStrictEqual(late.seen, ["Left", "Joined"])
+    })
+  )
+
+  it.scoped("a subscriber that is more than 4,096 changes behind loses the oldest", () =>
+    Effect.gen(function* () {
+      const { service, join, add, remove } = yield* make
+      const { live } = yield* join()
+      remove(live)
+      const begun = yield* Deferred.make<void>()
+      const gate = yield* Effect.makeLatch()
+      let seen = 0
+      yield* Effect.fork(
+        Stream.runForEach(service.changes, () => {
+          seen++
+          return Effect.zipRight(Deferred.succeed(begun, undefined), gate.await)
+        })
+      )
+      yield* settle
+      add(live)
+      yield* Deferred.await(begun)
+      for (let i = 0; i < 5000; i++) {
+        remove(live)
+        add(live)
+      }
+      yield* gate.open
+      yield* settle
+      assert.isAtLeast(seen, 4096)
+      assert.isAtMost(seen, 4098)
+    })
+  )
+})
+
+describe("broadcast", () => {
+  it.scoped("sends the same bytes to everybody, text and binary, of any size", () =>
+    Effect.gen(function* () {
+      const { service, join } = yield* make
+      const members = [yield* join(), yield* join(), yield* join()]
+      const messages = ["all", Uint8Array.from([1]), "", "é".repeat(40_000), kilobytes(70)]
+      for (const message of messages) {
+        assert.deepStrictEqual(yield* service.broadcast(message), { sent: 3, missed: [] })
+      }
+      const expected = hex(
+        plain(...messages.map((message) => (typeof message === "string" ? Frame.text(message) : Frame.binary(message))))
+      )
+      for (const { peer } of members) assert.isTrue(hex(yield* readBytes(peer, expected.length / 2)) === expected)
+    })
+  )
+
+  it.scoped("keeps its place among what a connection sends itself", () =>
+    Effect.gen(function* () {
+      const { service, join } = yield* make
+      const { connection, peer } = yield* join()
+      yield* connection.send("1")
+      yield* service.broadcast("2")
+      yield* connection.send("3")
+      yield* service.broadcast("4")
+      yield* service.broadcast("5")
+      yield* connection.pong()
+      const expected = plain(...["1", "2", "3", "4", "5"].map(Frame.text), Frame.pong())
+      assert.strictEqual(hex(yield* peer.read), hex(expected))
+    })
+  )
+
+  it.scoped("may be followed by a change of the caller's bytes", () =>
+    Effect.gen(function* () {
+      const { service, join } = yield* make
+      const { peer, wire } = yield* join()
+      yield* wire.stall
+      for (const size of [10, 70_000]) {
+        const bytes = new Uint8Array(size).fill(7)
+        yield* service.broadcast(bytes)
+        bytes.fill(0)
+      }
+      yield* wire.flow
+      const expected = plain(Frame.binary(new Uint8Array(10).fill(7)), Frame.binary(new Uint8Array(70_000).fill(7)))
+      assert.isTrue(hex(yield* readBytes(peer, expected.length)) === hex(expected))
+    })
+  )
+
+  it.scoped("goes to those that `to` chooses", () =>
+    Effect.gen(function* () {
+      const { service, join } = yield* make
+      const one = yield* join()
+      const two = yield* join()
+      const report = yield* service.broadcast("a", { to: ({ id }) => id === two.live.id })
+      assert.deepStrictEqual(report, { sent: 1, missed: [] })
+      assert.strictEqual(hex(yield* two.peer.read), "810161")
+      assert.strictEqual(hex(yield* one.wire.sentByServer), "")
+    })
+  )
+
+  it.scoped("skips those that are closing or closed", () =>
+    Effect.gen(function* () {
+      const { service, join } = yield* make
+      const closing = yield* join()
+      const closed = yield* join()
+      yield* join()
+      yield* Effect.fork(closing.connection.close())
+      yield* closed.wire.cut
+      yield* closed.connection.closed
+      assert.deepStrictEqual(yield* service.broadcast("a"), { sent: 1, missed: [] })
+      assert.strictEqual(hex(yield* closing.wire.sentByServer), "880203e8")
+    })
+  )
+
+  it.scoped("is masked for each connection that is a client's, with its own key", () =>
+    Effect.gen(function* () {
+      const { service, join } = yield* make
+      const { peer } = yield* Effect.provide(join("client"), Testing.layerKeys)
+      yield* service.broadcast("\0\0\0\0")
+      yield* service.broadcast("\0\0\0\0")
+      assert.strictEqual(hex(yield* peer.read), "81840000000100000001" + "81840000000200000002")
+    })
+  )
+
+  it.scoped.each(["server", "client"] as const)("waits behind a %s's message in fragments", (role) =>
+    Effect.gen(function* () {
+      const { service, join } = yield* make
+      const { connection, peer } = yield* join(role)
+      const other = yield* join()
+      const source = yield* Queue.unbounded<string>()
+      const sending = yield* Effect.fork(connection.sendFragments(Stream.fromQueue(source, { shutdown: true })))
+      yield* Queue.offer(source, "a")
+      yield* settle
+      const broadcast = yield* Effect.fork(service.broadcast("b"))
+      yield* settle
+      assert.isNull(broadcast.unsafePoll())
+      assert.strictEqual(hex(yield* other.peer.read), "810162")
+      yield* Queue.shutdown(source)
+      yield* Fiber.join(sending)
+      assert.deepStrictEqual(yield* Fiber.join(broadcast), { sent: 2, missed: [] })
+      yield* settle
+      const expected = role === "server" ? "010161" + "8000" + "810162" : undefined
+      const bytes = yield* peer.read
+      if (expected !== undefined) assert.strictEqual(hex(bytes), expected)
+      else assert.strictEqual(bytes.length, 7 + 6 + 7)
+    })
+  )
+})
+
+describe("a broadcast to a peer that does not read", () => {
+  /** A connection whose wire holds 70 kB, and with 40 kB of broadcasts more than its mark of 100 kB. */
+  const slow = (registry: Effect.Effect.Success<typeof make>) =>
+    Effect.gen(function* () {
+      const member = yield* registry.join("server", { sendHighWaterMark: 100_000 })
+      yield* member.wire.stall
+      for (const size of [70, 20, 20]) {
+        assert.deepStrictEqual(yield* registry.service.broadcast(kilobytes(size)), { sent: 1, missed: [] })
+        yield* settle
+      }
+      return member
+    })
+
+  /** The sizes of the messages that arrive once it reads again. */
+  const sizesOf = ({ peer, wire }: { readonly peer: Testing.Peer; readonly wire: Testing.Wire }) =>
+    Effect.gen(function* () {
+      yield* wire.flow
+      yield* settle
+      const bytes = yield* peer.read
+      const sizes: Array<number> = []
+      for (let at = 0; at < bytes.length; ) {
+        const short = bytes[at + 1]!
+        const view = new DataView(bytes.buffer, bytes.byteOffset + at)
+        const length = short < 126 ? short : short === 126 ? view.getUint16(2) : view.getUint32(6)
+        sizes.push(length)
+        at += Frame.headerSize(length) + length
+      }
+      return sizes
+    })
+
+  it.scoped("closes it with 1013 unless told otherwise", () =>
+    Effect.gen(function* () {
+      const registry = yield* make
+      const member = yield* slow(registry)
+      const other = yield* registry.join()
+      assert.deepStrictEqual(yield* registry.service.broadcast("a"), { sent: 1, missed: [member.live] })
+      assert.strictEqual((yield* member.connection.state)._tag, "Closing")
+      assert.strictEqual(hex(yield* other.peer.read), "810161")
+      const closing = yield* Effect.fork(member.connection.closed)
+      yield* member.peer.write(masked(Frame.close({ code: 1013, reason: "" })))
+      yield* member.wire.flow
+      yield* member.peer.end
+      assert.strictEqual(
+        (yield* Fiber.join(closing)).message,
+        "we closed with 1013 too slow for what is broadcast; peer closed with 1013"
+      )
+    })
+  )
+
+  it.scoped("waits for it with suspend, while everybody else has it", () =>
+    Effect.gen(function* () {
+      const registry = yield* make
+      const member = yield* slow(registry)
+      const other = yield* registry.join()
+      const broadcast = yield* Effect.fork(registry.service.broadcast(kilobytes(1), { slowPeers: "suspend" }))
+      yield* settle
+      assert.strictEqual((yield* other.peer.read).length, 1004)
+      assert.isNull(broadcast.unsafePoll())
+      assert.deepStrictEqual(yield* sizesOf(member), [70_000, 20_000, 20_000, 1000])
+      assert.deepStrictEqual(yield* Fiber.join(broadcast), { sent: 2, missed: [] })
+    })
+  )
+
+  it.scoped("with suspend, one that ends meanwhile has missed it", () =>
+    Effect.gen(function* () {
+      const registry = yield* make
+      const member = yield* slow(registry)
+      const broadcast = yield* Effect.fork(registry.service.broadcast("a", { slowPeers: "suspend" }))
+      yield* settle
+      yield* member.wire.cut
+      assert.deepStrictEqual(yield* Fiber.join(broadcast), { sent: 0, missed: [member.live] })
+    })
+  )
+
+  it.scoped("with suspend, an interruption takes the message back where it waits", () =>
+    Effect.gen(function* () {
+      const registry = yield* make
+      const member = yield* slow(registry)
+      const broadcast = yield* Effect.fork(registry.service.broadcast(kilobytes(1), { slowPeers: "suspend" }))
+      yield* settle
+      yield* Fiber.interrupt(broadcast)
+      assert.deepStrictEqual(yield* sizesOf(member), [70_000, 20_000, 20_000])
+    })
+  )
+
+  it.scoped("leaves this message out with dropNewest", () =>
+    Effect.gen(function* () {
+      const registry = yield* make
+      const member = yield* slow(registry)
+      const report = yield* registry.service.broadcast(kilobytes(1), { slowPeers: "dropNewest" })
+      assert.deepStrictEqual(report, { sent: 0, missed: [member.live] })
+      assert.strictEqual((yield* member.connection.state)._tag, "Open")
+      assert.deepStrictEqual(yield* sizesOf(member), [70_000, 20_000, 20_000])
+    })
+  )
+
+  it.scoped("leaves the oldest out with dropOldest", () =>
+    Effect.gen(function* () {
+      const registry = yield* make
+      const member = yield* slow(registry)
+      const report = yield* registry.service.broadcast(kilobytes(21), { slowPeers: "dropOldest" })
+      assert.deepStrictEqual(report, { sent: 1, missed: [] })
+      assert.deepStrictEqual(yield* sizesOf(member), [70_000, 20_000, 21_000])
+    })
+  )
+
+  it.scoped("leaves out as many as it takes to be below the mark, so that what waits does not grow", () =>
+    Effect.gen(function* () {
+      const registry = yield* make
+      const member = yield* registry.join("server", { sendHighWaterMark: 100_000 })
+      yield* member.wire.stall
+      for (const size of [70, ...Array<number>(40).fill(1)]) {
+        yield* registry.service.broadcast(kilobytes(size), { slowPeers: "dropOldest" })
+      }
+      for (let i = 0; i < 40; i++) {
+        const report = yield* registry.service.broadcast(kilobytes(50), { slowPeers: "dropOldest" })
+        assert.deepStrictEqual(report, { sent: 1, missed: [] })
+      }
+      assert.isAtMost(yield* member.connection.bufferedAmount, 100_000 + 50_004)
+    })
+  )
+
+  it.scoped("with dropOldest, has missed this one where there is nothing to leave out", () =>
+    Effect.gen(function* () {
+      const registry = yield* make
+      const member = yield* registry.join("server", { sendHighWaterMark: 100_000 })
+      yield* member.wire.stall
+      yield* Effect.fork(member.connection.send(kilobytes(120)))
+      yield* settle
+      const report = yield* registry.service.broadcast(kilobytes(1), { slowPeers: "dropOldest" })
+      assert.deepStrictEqual(report, { sent: 0, missed: [member.live] })
+      assert.deepStrictEqual(yield* sizesOf(member), [120_000])
+    })
+  )
+
+  it.scoped("with dropOldest, takes nothing of what the connection has sent itself", () =>
+    Effect.gen(function* () {
+      const registry = yield* make
+      const member = yield* slow(registry)
+      const pong = member.connection.pong(Uint8Array.from([1]))
+      // Above the mark it waits; what it makes of the broadcasts is seen when the wire flows.
+      yield* Effect.fork(pong)
+      yield* registry.service.broadcast(kilobytes(22), { slowPeers: "dropOldest" })
+      assert.deepStrictEqual(yield* sizesOf(member), [70_000, 20_000, 22_000, 1])
+    })
+  )
+})
