@@ -164,6 +164,8 @@ export class Outbox {
     } else {
       this.prepared.push(bytes)
       this.preparedSize += bytes.length
+      // As with what is copied: beyond so much the transport says whether there is room for more.
+      if (this.preparedSize > SHARED_SIZE) this.flush()
     }
     this.schedule()
   }

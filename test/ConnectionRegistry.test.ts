@@ -338,14 +338,28 @@ describe("a broadcast to a peer that does not read", () => {
       const registry = yield* make
       const member = yield* registry.join("server", { sendHighWaterMark: 100_000 })
       yield* member.wire.stall
-      for (const size of [70, ...Array<number>(40).fill(1)]) {
-        yield* registry.service.broadcast(kilobytes(size), { slowPeers: "dropOldest" })
-      }
+      yield* registry.service.broadcast(kilobytes(70))
+      yield* settle
+      for (let i = 0; i < 40; i++) yield* registry.service.broadcast(kilobytes(1), { slowPeers: "dropOldest" })
       for (let i = 0; i < 40; i++) {
         const report = yield* registry.service.broadcast(kilobytes(50), { slowPeers: "dropOldest" })
         assert.deepStrictEqual(report, { sent: 1, missed: [] })
       }
       assert.isAtMost(yield* member.connection.bufferedAmount, 100_000 + 50_004)
+    })
+  )
+
+  it.scoped("is noticed also where all broadcasts are made in one tick", () =>
+    Effect.gen(function* () {
+      const registry = yield* make
+      const member = yield* registry.join("server", { sendHighWaterMark: 100_000 })
+      yield* member.wire.stall
+      let sent = 0
+      for (let i = 0; i < 100; i++) {
+        sent += (yield* registry.service.broadcast(kilobytes(50), { slowPeers: "dropNewest" })).sent
+      }
+      assert.strictEqual(sent, 3)
+      assert.deepStrictEqual(yield* sizesOf(member), [50_000, 50_000, 50_000])
     })
   )
 
