@@ -6,29 +6,11 @@
  *
  * Run it with `npx tsx examples/hello-client.ts` while hello-server.ts runs.
  */
-import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
-import { Console, Data, Effect, Layer } from "effect"
+import { Console, Effect, Layer } from "effect"
 import { WebSocketClient } from "effect-websockets"
 import { NodeConnector, runMain } from "effect-websockets/node"
-
-export class NoAnswer extends Data.TaggedError("NoAnswer")<{ readonly question: string }> {
-  override get message() {
-    return `nobody answered «${this.question.trim()}»`
-  }
-}
-
-/** Asks on the terminal. The end of the input, Ctrl-D, is no answer. */
-const ask = (question: string) =>
-  Effect.async<string, NoAnswer>((resume) => {
-    const terminal = createInterface({ input: process.stdin, output: process.stdout })
-    terminal.question(question, (answer) => {
-      resume(Effect.succeed(answer))
-      terminal.close()
-    })
-    terminal.once("close", () => resume(Effect.fail(new NoAnswer({ question }))))
-    return Effect.sync(() => terminal.close())
-  })
+import { ask } from "./ask.js"
 
 /** Who asks for the name is an argument, so that a test needs no terminal. */
 export const helloClient = <E, R>(uri: string, name: Effect.Effect<string, E, R>) =>

@@ -104,10 +104,11 @@ beforeAll(async () => {
     "hello.ts": hello,
     "hello.test.ts": test,
     "client.ts": snippet("A client"),
+    "ask.ts": await readFile(join(root, "examples/ask.ts"), "utf8"),
     "requests.ts": `
       import { HttpServerResponse } from "@effect/platform"
       import { Context, Effect } from "effect"
-      import { WebSocketServer } from "effect-websockets"
+      import { type Connection, WebSocketServer } from "effect-websockets"
       ${snippet("Requests")}`,
     "program.js": program
   }
