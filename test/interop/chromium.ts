@@ -1,7 +1,7 @@
 import { createHash, X509Certificate } from "node:crypto"
 import { Effect, type Scope } from "effect"
 import type { Page } from "playwright-core"
-import { find } from "../support/requirements.js"
+import { launchBrowser } from "../support/browser.js"
 import type { Authority, Command, Tell } from "./child.js"
 
 /** Chromium: each connection is made by a page of its own, from our server, which loads `web.mjs`. */
@@ -12,16 +12,6 @@ const fingerprint = (certificate: string): string => {
   return createHash("sha256").update(key).digest("base64")
 }
 
-const flags = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync"
-]
-
 /** The page's own part, as text: it runs there and not here. */
 const load = `import("/web.mjs").then(({ commands }) => {
   globalThis.peer = commands({ make: ({ url, subprotocols }) => new WebSocket(url, subprotocols ?? []) })
@@ -29,17 +19,7 @@ const load = `import("/web.mjs").then(({ commands }) => {
 
 export const startChromium = ({ pair }: Authority): Effect.Effect<Tell, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const browser = yield* Effect.acquireRelease(
-      Effect.promise(async () => {
-        // Here, as the table and the other peers need none of it.
-        const { chromium } = await import("playwright-core")
-        return chromium.launch({
-          executablePath: find("chromium") ?? "chromium",
-          args: [...flags, `--ignore-certificate-errors-spki-list=${fingerprint(pair.cert)}`]
-        })
-      }),
-      (started) => Effect.promise(() => started.close())
-    )
+    const browser = yield* launchBrowser(`--ignore-certificate-errors-spki-list=${fingerprint(pair.cert)}`)
     const context = yield* Effect.promise(() => browser.newContext())
     const pages = new Map<string | undefined, Page>()
 

@@ -1,9 +1,9 @@
 import { Effect, type Scope } from "effect"
-import { chromium, type Page } from "playwright-core"
+import type { Browser, Page } from "playwright-core"
 import { find } from "./requirements.js"
 
 /** Without what Chromium does in the background, which wants a network that a test must not need. */
-const args = [
+const flags = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",
@@ -13,16 +13,20 @@ const args = [
   "--disable-sync"
 ]
 
-/** Starts a browser without a window, which ends with the scope, and gives the function that opens a tab in it. */
-export const openBrowser: Effect.Effect<(url: string) => Effect.Effect<Page>, never, Scope.Scope> = Effect.map(
+/** Chromium without a window, which ends with the scope. */
+export const launchBrowser = (...more: ReadonlyArray<string>): Effect.Effect<Browser, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.promise(() => {
-      const executablePath = find("chromium")
-      if (executablePath === undefined) throw new Error("chromium is not installed")
-      return chromium.launch({ executablePath, args })
+    Effect.promise(async () => {
+      // Loaded here, as tests that only look for the browser need none of it.
+      const { chromium } = await import("playwright-core")
+      return chromium.launch({ executablePath: find("chromium") ?? "chromium", args: [...flags, ...more] })
     }),
     (browser) => Effect.promise(() => browser.close())
-  ),
+  )
+
+/** The function that opens a tab in a browser of its own. */
+export const openBrowser: Effect.Effect<(url: string) => Effect.Effect<Page>, never, Scope.Scope> = Effect.map(
+  launchBrowser(),
   (browser) => (url) =>
     Effect.promise(async () => {
       const page = await browser.newPage()
