@@ -8,7 +8,7 @@ const LOOK_FROM = 256
  * The scheduler of handlers' fibers: the default one, except that the fiber
  * that a chunk of input wakes runs at once, inside the transport's callback.
  *
- * Exactly the one task that is scheduled by `wake` runs so. If all did, a
+ * Exactly the one task that `run` schedules runs so. If all did, a
  * fiber that yields would recurse, and one that never waits would keep timers
  * and other input waiting.
  */
@@ -28,10 +28,10 @@ class HandlerScheduler implements Scheduler {
     task()
   }
 
-  /** Runs what wakes a fiber, and then that fiber. */
-  run(wake: { readonly wake: () => void }): void {
+  /** Resumes a fiber that waits, and runs it until it waits again. */
+  run(waiting: { readonly proceed: () => void }): void {
     this.isArmed = true
-    wake.wake()
+    waiting.proceed()
     this.isArmed = false
   }
 }

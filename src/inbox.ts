@@ -7,6 +7,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { ConcurrencyError } from "./ConcurrencyError.js"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
+import { handlerScheduler } from "./handlerScheduler.js"
 
 /**
  * The messages of one connection that nobody has taken yet, and the fiber that
@@ -45,21 +46,36 @@ export interface Supplier {
 
 type Fiber = RuntimeFiber<unknown, unknown>
 
+/** What a reader does with the messages that are there without its fiber: all of them, or up to what needs the fiber. */
+export type Ahead<B, E, R> = () => Effect.Effect<B, E, R> | undefined
+
 /** A reader's wait, made once and used for each of them: what differs is how the fiber is resumed. */
 class Wait<B, E, R> {
-  resume: ((effect: Effect.Effect<B, E, R>) => void) | undefined
+  private resume: ((effect: Effect.Effect<B, E, R>) => void) | undefined
   private readonly woken: Effect.Effect<B, E, R>
+  private readonly ahead: Ahead<B, E, R> | undefined
+  private found: Effect.Effect<B, E, R> | undefined
   /** One declared parameter and no canceller: an interrupted reader is seen to be gone, and its resumption never runs. */
   readonly effect = Effect.async<B, E, R>((resume) => {
     this.resume = resume
   })
 
-  constructor(woken: Effect.Effect<B, E, R>) {
+  constructor(woken: Effect.Effect<B, E, R>, ahead: Ahead<B, E, R> | undefined) {
     this.woken = woken
+    this.ahead = ahead
   }
 
-  wake(): void {
-    this.resume!(this.woken)
+  /** Does what can be done without the fiber; false when that was all, and the wait goes on. */
+  prepare(): boolean {
+    this.found = this.ahead?.()
+    return this.ahead === undefined || this.found !== undefined
+  }
+
+  /** Ends the wait with what was prepared. */
+  proceed(): void {
+    const { found = this.woken } = this
+    this.found = undefined
+    this.resume!(found)
   }
 }
 
@@ -76,7 +92,7 @@ export class Inbox<A = Message> {
   private reader: Fiber | undefined
   private readerIsInterruptible = false
   /** The reader's wait; undefined once it is over. */
-  private waiting: { readonly wake: () => void } | undefined
+  private waiting: Pick<Wait<unknown, unknown, unknown>, "prepare" | "proceed"> | undefined
   /** A message is being taken in parts: whoever else asks for one fails. */
   private claimed = false
   private readonly supplier: Supplier
@@ -125,7 +141,32 @@ export class Inbox<A = Message> {
     const { waiting } = this
     if (waiting === undefined || (this.isEmpty() && !this.over)) return
     this.waiting = undefined
-    waiting.wake()
+    waiting.proceed()
+  }
+
+  /**
+   * The same inside the transport's callback, where the reader's fiber would
+   * run at once: what needs no fiber is done without it.
+   */
+  wakeInline(): void {
+    const { waiting } = this
+    if (waiting === undefined || this.isEmpty() || this.readerIsGone()) {
+      this.wake()
+      return
+    }
+    // Not waiting while that is done, so that an end of the connection meanwhile does not wake it too.
+    this.waiting = undefined
+    if (waiting.prepare()) {
+      this.reader = undefined
+      handlerScheduler.run(waiting)
+    } else {
+      this.waiting = waiting
+    }
+  }
+
+  /** Everything has been taken and dealt with. */
+  idle(): void {
+    this.supplier.idle()
   }
 
   /** No message comes any more: who has taken those that are there finds the end. */
@@ -207,13 +248,15 @@ export class Inbox<A = Message> {
    */
   waitThen<B, E, R>(
     next: () => Effect.Effect<B, E, R>,
-    hasClaim = false
+    hasClaim = false,
+    ahead?: Ahead<B, E, R>
   ): (fiber: Fiber, flags: RuntimeFlags.RuntimeFlags) => Effect.Effect<B, E | ConcurrencyError, R> {
     const wait = new Wait(
       Effect.suspend(() => {
         this.reader = undefined
         return next()
-      })
+      }),
+      ahead
     )
     return (fiber, flags) => {
       if (this.claimed !== hasClaim) return Effect.fail(new ConcurrencyError())

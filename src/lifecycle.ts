@@ -1,7 +1,6 @@
 import * as Exit from "effect/Exit"
 import { ConnectionClosed } from "./ConnectionClosed.js"
 import type { Deadlines, Entry } from "./deadlines.js"
-import { handlerScheduler } from "./handlerScheduler.js"
 import { Inbox, type Message, type Supplier } from "./inbox.js"
 import { Outbox } from "./outbox.js"
 import { Pings } from "./pings.js"
@@ -117,7 +116,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     if ((hasBegun || wasInDoubt) && this.isOpen) this.scheduleBy(this.watch.dueAt)
     if (this.isOpen && !this.paused && this.inbox.isFull()) this.pause()
     // Last, since the handler may go on inside: what it answers leaves in one write with the pongs.
-    handlerScheduler.run(this.inbox)
+    this.inbox.wakeInline()
     this.outbox.uncork()
   }
 

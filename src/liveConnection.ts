@@ -9,6 +9,7 @@ import type { Engine } from "./deadlines.js"
 import { FragmentSender } from "./fragmentSender.js"
 import type { Inbox, Message } from "./inbox.js"
 import { Lifecycle, type Parts } from "./lifecycle.js"
+import { Outbox } from "./outbox.js"
 import type { Piece } from "./protocol/assembly.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Entry } from "./protocol/Extension.js"
@@ -17,6 +18,7 @@ import type { RequestHead, ResponseHead } from "./protocol/Handshake.js"
 import type { State } from "./protocol/Protocol.js"
 import * as utf8 from "./protocol/utf8.js"
 import { Reading, type ReceiveError, TypeId } from "./reading.js"
+import { Send } from "./send.js"
 
 /** What both ends said in the opening handshake, and agreed on. RFC 6455 §4. */
 export interface Handshake {
@@ -130,17 +132,22 @@ export class LiveConnection {
   // Functions that a program may take off the connection and pass on, so they are bound; `send` once, as it is used most.
 
   get send(): (message: Message, options?: SendOptions) => Effect.Effect<void, ConnectionClosed> {
-    this.sending ??= this.sendMessage.bind(this)
+    this.sending ??= (message, options) => {
+      const type = options?.type
+      return type === undefined ? new Send(this, message) : Effect.suspend(() => new Send(this, convert(message, type)))
+    }
     return this.sending
   }
 
-  private sendMessage(message: Message, options?: SendOptions): Effect.Effect<void, ConnectionClosed> {
-    return Effect.suspend(() => {
-      const { lifecycle } = this
-      const content = options?.type === undefined ? message : convert(message, options.type)
-      if (!lifecycle.isOpen || !lifecycle.outbox.isFree) return this.inTurn(() => lifecycle.outbox.message(content))
-      return lifecycle.outbox.message(content) ? Effect.void : this.drained
-    })
+  /** Sends a message unless that has to wait, for its turn or for its memory to be free again. */
+  sendNow(message: Message): boolean {
+    const { lifecycle } = this
+    if (!lifecycle.isOpen || !lifecycle.outbox.isFree || !Outbox.copies(message)) return false
+    return lifecycle.outbox.message(message)
+  }
+
+  sendLater(message: Message): Effect.Effect<void, ConnectionClosed> {
+    return this.inTurn(() => this.lifecycle.outbox.message(message))
   }
 
   get sendAll() {

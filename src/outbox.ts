@@ -69,6 +69,11 @@ export class Outbox {
     this.highWaterMark = highWaterMark
   }
 
+  /** Whether a message is copied when it is sent, so that its memory is the sender's again at once. */
+  static copies(message: Message): boolean {
+    return typeof message === "string" || message.length <= COPIED
+  }
+
   /** Whether a message can be sent now, without a look at the marks. */
   get isFree(): boolean {
     return !this.congested && !this.locked && this.waiters.length === 0
@@ -215,8 +220,14 @@ export class Outbox {
 
   /** Hands everything to the transport, which queues it if it must: a close frame follows, or an end. */
   giveAll(): void {
+    // What lies in memory of its own was there before the prepared frames, which go there too or else into the shared one.
+    this.giveOwn()
     if (this.prepared.length > 0) this.unpack()
     if (owner === this) this.giveShared()
+    this.giveOwn()
+  }
+
+  private giveOwn(): void {
     const { own } = this
     if (own === undefined) return
     this.own = undefined
@@ -226,7 +237,7 @@ export class Outbox {
   /** The transport has sent all that it had. */
   drained(): void {
     this.congested = false
-    if (this.own !== undefined) this.giveAll()
+    this.giveOwn()
     if (this.latePong !== undefined && !this.isFull()) {
       const payload = this.latePong
       this.latePong = undefined
