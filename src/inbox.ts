@@ -65,10 +65,11 @@ class Wait<B, E, R> {
     this.ahead = ahead
   }
 
-  /** Does what can be done without the fiber; false when that was all, and the wait goes on. */
-  prepare(): boolean {
-    this.found = this.ahead?.()
-    return this.ahead === undefined || this.found !== undefined
+  /** Does what can be done without the fiber, and says whether anything is left for the fiber to go on with. */
+  prepare(): "nothing" | "found" | "woken" {
+    if (this.ahead === undefined) return "woken"
+    this.found = this.ahead()
+    return this.found === undefined ? "nothing" : "found"
   }
 
   /** Ends the wait with what was prepared. */
@@ -156,12 +157,18 @@ export class Inbox<A = Message> {
     }
     // Not waiting while that is done, so that an end of the connection meanwhile does not wake it too.
     this.waiting = undefined
-    if (waiting.prepare()) {
-      this.reader = undefined
-      handlerScheduler.run(waiting)
-    } else {
-      this.waiting = waiting
+    switch (waiting.prepare()) {
+      case "nothing":
+        this.waiting = waiting
+        return
+      case "found":
+        // It runs before anybody else can, on the scheduler of handlers.
+        this.reader = undefined
+        break
+      case "woken":
+        break
     }
+    handlerScheduler.run(waiting)
   }
 
   /** Everything has been taken and dealt with. */

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, ExecutionStrategy, Exit, Fiber, FiberId, Layer, Scope, Stream, TestClock } from "effect"
 import { Connection, ConnectionClosed, type Transport, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
+import { handlerScheduler } from "../src/handlerScheduler.js"
 import * as Frame from "../src/protocol/Frame.js"
 import { hex, masked, plain, readBytes, settle } from "./support.js"
 
@@ -257,6 +258,14 @@ describe("invariant 7, no message is lost", () => {
           taken.push(message)
           return Effect.yieldNow()
         })
+    ],
+    [
+      "a handler's runForEach, which answers some messages without its fiber",
+      (connection, taken) =>
+        Connection.runForEach(connection, (message) => {
+          taken.push(message)
+          return taken.length % 3 === 0 ? Effect.yieldNow() : connection.send("")
+        }).pipe(Effect.withScheduler(handlerScheduler))
     ],
     ["receiveAll", ({ receiveAll }, taken) => Effect.forever(Effect.map(receiveAll, (all) => taken.push(...all)))],
     [
