@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import { allocate } from "../protocol/native.js"
+import { positive } from "../settings.js"
 import type { Address, ByteStream, Sink, WriteResult } from "../Transport.js"
 import { TransportError } from "../TransportError.js"
 
@@ -377,7 +378,7 @@ export const makeEnds = (initial: Partial<Faults> = {}): Effect.Effect<Ends> =>
         }),
       split: (size) =>
         change(() => {
-          faults.split = size
+          faults.split = positive("split", size)
         }),
       sentByClient: Effect.sync(() => join(toServer.log)),
       sentByServer: Effect.sync(() => join(toClient.log))
