@@ -220,8 +220,6 @@ export class Outbox {
 
   /** Hands everything to the transport, which queues it if it must: a close frame follows, or an end. */
   giveAll(): void {
-    // What lies in memory of its own was there before the prepared frames, which go there too or else into the shared one.
-    this.giveOwn()
     if (this.prepared.length > 0) this.unpack()
     if (owner === this) this.giveShared()
     this.giveOwn()
@@ -237,6 +235,7 @@ export class Outbox {
   /** The transport has sent all that it had. */
   drained(): void {
     this.congested = false
+    // First what lies in memory of its own: prepared frames came later.
     this.giveOwn()
     if (this.latePong !== undefined && !this.isFull()) {
       const payload = this.latePong
