@@ -213,8 +213,8 @@ describe("a handler that does not read", () => {
       assert.isAtMost(stuck, 110 + 131)
       assert.isAtLeast(yield* connection.bufferedAmount, 100_000)
       yield* gate.open
-      yield* settle
-      assert.isAbove(accepted, 2 * stuck)
+      // It goes on as long as the other end does.
+      while (accepted < 10 * stuck) yield* settle
       yield* Fiber.interrupt(sending)
       yield* connection.close()
       assert.isAtMost(accepted - received, 1)
