@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Layer, Option, Ref, Scope, TestClock } from "effect"
+import { Deferred, Duration, Effect, Equal, Exit, Fiber, Layer, Option, Ref, Scope, TestClock } from "effect"
 import {
   Connection,
   type ConnectionClosed,
@@ -237,7 +237,7 @@ describe("leaving the scope", () => {
           })
         )
       )
-      assert.deepStrictEqual(exit, Exit.fail("program"))
+      assert.isTrue(Equal.equals(exit, Exit.fail("program")))
       assert.deepStrictEqual((yield* Deferred.await(ended)).closure.received, { code: 1000, reason: "" })
       yield* Scope.close(scope, Exit.void)
     })
