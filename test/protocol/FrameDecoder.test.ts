@@ -281,7 +281,7 @@ describe("FrameDecoder, close frames", () => {
   })
 
   it("are taken with 123 bytes of reason", () => {
-    const reason = "é".repeat(61) + "a"
+    const reason = `${"é".repeat(61)}a`
     const wire = Frame.serialize(Frame.close({ code: 4999, reason }))
     expect(reading().read(wire)).toEqual([["close", 4999, reason]])
   })
