@@ -48,7 +48,8 @@ export interface ServerHooks<P = never, R = never> {
    *
    * A `Context` goes on, and its services are there for this connection's handler; nothing goes on without any;
    * a response, as value or as failure, is the answer. A request for no WebSocket that goes on gets 426. Resources
-   * acquired here are released when the connection is over, or when the answer is given. RFC 6455 §4.2.2.
+   * acquired here are released when the connection is over, or when the answer is given. A request's body is not
+   * handed over. RFC 6455 §4.2.2.
    */
   readonly onRequest?: ((request: HttpServerRequest) => Effect.Effect<Verdict<P>, HttpServerResponse, R>) | undefined
   /** Chooses a subprotocol of those offered, or none; instead of `subprotocols`. RFC 6455 §4.2.2. */
@@ -104,7 +105,7 @@ export const layer = <A, E, R, P = never, R2 = never>(
     >
   )
 
-/** The same with settings that are, or contain, `Config`s. */
+/** The same with settings that are `Config`s, each of them or all at once; a value that is none is `Config.succeed(value)`. */
 export const layerConfig = <A, E, R, P = never, R2 = never>(
   handler: (connection: Connection) => Effect.Effect<A, E, R>,
   settings: Config.Config.Wrap<ServerSettings>,

@@ -52,7 +52,7 @@ export const layer = (options: ListenOptions): Layer.Layer<Listener> =>
       })
   })
 
-/** The same with options that are, or contain, `Config`s. */
+/** The same with options that are `Config`s, each of them or all at once; a value that is none is `Config.succeed(value)`. */
 export const layerConfig = (options: Config.Config.Wrap<ListenOptions>): Layer.Layer<Listener, ConfigError> =>
   Layer.unwrapEffect(Effect.map(Config.unwrap(options), layer))
 
