@@ -1,0 +1,60 @@
+import type { Case } from "./Case.js"
+import { cases } from "./cases/index.js"
+import { isPassed, type Verdict } from "./judge.js"
+import { type Options, parse, usage } from "./options.js"
+import { runAll } from "./pool.js"
+import { failures, keyOf, load, type Result, save, summary, table } from "./results.js"
+import { againstClient, againstServer, type Role, type Runner } from "./run.js"
+import { startClient, startServer, type TargetName } from "./targets.js"
+
+/** Runs the cases of the public WebSocket testsuite against this library, or against `ws` for comparison. */
+
+const print = (text: string): void => console.log(text)
+
+/** A target in a role, and the harness at its other end. */
+const start = async (target: TargetName, role: Role): Promise<Runner> => {
+  if (role === "server") {
+    const server = await startServer(target)
+    return { ...againstServer(server.port), stop: server.stop }
+  }
+  const client = startClient(target)
+  const runner = await againstClient(client)
+  return { ...runner, stop: () => runner.stop().then(client.stop) }
+}
+
+/** In the order of the suite, whatever order they ended in. */
+const order = new Map(cases.map(({ id }, i) => [id, i]))
+const sorted = (results: Iterable<Result>): ReadonlyArray<Result> =>
+  [...results].sort((a, b) => (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0))
+
+const run = async ({ isWanted, jobs, json, roles, target }: Options): Promise<boolean> => {
+  const known = new Map((json === undefined ? [] : load(json)).map((result) => [keyOf(result), result]))
+  const wanted = cases.filter(isWanted)
+  for (const role of roles) {
+    const runner = await start(target, role)
+    const left = wanted.filter(({ id }) => !known.has(keyOf({ target, role, id })))
+    await runAll(runner, left, jobs, (test: Case, verdict: Verdict, milliseconds: number) => {
+      const result = { target, role, id: test.id, milliseconds, ...verdict }
+      known.set(keyOf(result), result)
+      if (json !== undefined) save(json, sorted(known.values()))
+      if (!isPassed(result)) console.error(failures([result]))
+    })
+    await runner.stop()
+  }
+  const results = roles.flatMap((role) =>
+    wanted.map(({ id }) => known.get(keyOf({ target, role, id }))).filter((result) => result !== undefined)
+  )
+  print(`${table(results)}\n`)
+  for (const { behavior, role, id, note } of results) {
+    if (behavior === "INFORMATIONAL") print(`${target} ${role} ${id}, informational: ${note}`)
+  }
+  print(summary(results))
+  return results.length > 0 && results.every(isPassed)
+}
+
+try {
+  process.exitCode = (await run(parse(process.argv.slice(2)))) ? 0 : 1
+} catch (error) {
+  console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
+  process.exitCode = 2
+}

@@ -1,0 +1,25 @@
+import type { Case } from "./Case.js"
+import type { Verdict } from "./judge.js"
+import type { Runner } from "./run.js"
+
+/** Runs cases side by side, so many at a time, and tells of each as it ends. */
+export const runAll = async (
+  runner: Runner,
+  tests: ReadonlyArray<Case>,
+  jobs: number,
+  tell: (test: Case, verdict: Verdict, milliseconds: number) => void = () => {}
+): Promise<ReadonlyMap<string, Verdict>> => {
+  const verdicts = new Map<string, Verdict>()
+  const left = tests.values()
+  const work = async (): Promise<void> => {
+    // One iterator for all of them: each case is taken once.
+    for (const test of left) {
+      const start = performance.now()
+      const verdict = await runner.run(test)
+      verdicts.set(test.id, verdict)
+      tell(test, verdict, Math.round(performance.now() - start))
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(jobs, tests.length) }, work))
+  return verdicts
+}

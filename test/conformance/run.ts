@@ -1,0 +1,100 @@
+import { connect, createServer, type Socket } from "node:net"
+import type { Case } from "./Case.js"
+import { Fuzzer, type Observation } from "./Fuzzer.js"
+import { request, requested } from "./handshake.js"
+import { interpret } from "./interpret.js"
+import { judge, type Verdict } from "./judge.js"
+import type { ClientTarget } from "./targets.js"
+
+/** One case on one TCP connection, in either role. */
+
+export type Role = "server" | "client"
+
+/** How long an opening handshake may take, in milliseconds. */
+const OPENING = 10_000
+
+const refusal = (refused: string): Observation => ({
+  refused,
+  events: [],
+  closedBy: undefined,
+  closeReceived: undefined,
+  dropped: false,
+  fault: undefined,
+  partsSent: 0,
+  timedOut: false
+})
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** Resets are one of the ways in which a testee drops TCP. */
+const prepared = (socket: Socket): Socket => socket.setNoDelay(true).on("error", () => {})
+
+export interface Runner {
+  readonly role: Role
+  readonly run: (test: Case) => Promise<Verdict>
+  readonly stop: () => Promise<void>
+}
+
+/** Tests the server that listens on a port. */
+export const againstServer = (port: number, patience = 1): Runner => ({
+  role: "server",
+  stop: async () => {},
+  run: async (test) => {
+    const socket = prepared(connect({ port, host: "127.0.0.1" }))
+    try {
+      const early = await request(socket, { host: `127.0.0.1:${port}`, path: "/", milliseconds: OPENING })
+      const fuzzer = new Fuzzer(socket, "client", early, patience)
+      return judge(test, await interpret(test, fuzzer, true, patience), "server")
+    } catch (error) {
+      return judge(test, refusal(reasonOf(error)), "server")
+    } finally {
+      socket.destroy()
+    }
+  }
+})
+
+interface Waiting {
+  readonly test: Case
+  readonly settle: (seen: Observation) => void
+}
+
+const serve = async (socket: Socket, waiting: Map<string, Waiting>, patience: number): Promise<void> => {
+  try {
+    const { accept, path, rest } = await requested(socket, OPENING)
+    const found = waiting.get(path)
+    if (found === undefined) throw new Error(`nobody waits for ${path}`)
+    waiting.delete(path)
+    accept()
+    const fuzzer = new Fuzzer(socket, "server", rest, patience)
+    found.settle(await interpret(found.test, fuzzer, false, patience))
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** Tests a client, which is told for each case where to connect. */
+export const againstClient = async (target: ClientTarget, patience = 1): Promise<Runner> => {
+  const waiting = new Map<string, Waiting>()
+  const refused: Array<string> = []
+  const server = createServer((socket) => {
+    serve(prepared(socket), waiting, patience).catch((error: unknown) => refused.push(reasonOf(error)))
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  const port = typeof address === "object" && address !== null ? address.port : 0
+  let runs = 0
+  return {
+    role: "client",
+    stop: () => new Promise((resolve) => server.close(() => resolve())),
+    run: async (test) => {
+      const path = `/${test.id}/${runs++}`
+      const seen = new Promise<Observation>((settle) => waiting.set(path, { test, settle }))
+      const over = target.connect(`ws://127.0.0.1:${port}${path}`)
+      // A client that is through without having been heard never finished its handshake.
+      const never = over.then(() => (waiting.delete(path) ? refusal(refused.at(-1) ?? "the client never asked") : seen))
+      const verdict = judge(test, await Promise.race([seen, never]), "client")
+      await over
+      return verdict
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import type { AddressInfo } from "node:net"
+import { Context, Effect, Exit, Layer, ManagedRuntime, Scope } from "effect"
+import { Connection, WebSocketClient, WebSocketServer } from "effect-websockets"
+import { NodeConnector, NodeListener } from "effect-websockets/node"
+import { WebSocket, WebSocketServer as WsServer } from "ws"
+
+/** Who is tested: peers that echo every message with its type, and do nothing else. */
+
+export type TargetName = "ours" | "ws"
+
+export interface ServerTarget {
+  readonly port: number
+  readonly stop: () => Promise<void>
+}
+
+export interface ClientTarget {
+  /** Connects and echoes until the connection is over; settles then, however it ended. */
+  readonly connect: (url: string) => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+/** The suite's largest message is 16 MiB, its longest 65,537 frames; all else stays as it comes. */
+const limits: Connection.ConnectionOptions = { maxMessageSize: 2 ** 25, maxFragments: 2 ** 17 }
+
+const echo = (connection: Connection.Connection) =>
+  Connection.runForEach(connection, (message) => connection.send(message))
+
+const oursServer = async (): Promise<ServerTarget> => {
+  const scope = Effect.runSync(Scope.make())
+  const layer = WebSocketServer.layer(echo, limits).pipe(
+    Layer.provide(NodeListener.layer({ host: "127.0.0.1", port: 0 }))
+  )
+  const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
+  const { address } = Context.get(context, WebSocketServer.WebSocketServer)
+  if (address._tag !== "TcpAddress") throw new Error("the server does not listen on TCP")
+  return { port: address.port, stop: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
+}
+
+const oursClient = (): ClientTarget => {
+  const runtime = ManagedRuntime.make(WebSocketClient.layer.pipe(Layer.provide(NodeConnector.layer)))
+  const run = (url: string) => Effect.scoped(Effect.flatMap(WebSocketClient.connect(url, limits), echo))
+  return {
+    connect: async (url) => void (await runtime.runPromiseExit(run(url))),
+    stop: () => runtime.dispose()
+  }
+}
+
+/** Its limits as far away as ours. */
+const wsLimits = { maxPayload: 0, maxFragments: 0, maxBufferedChunks: 0, perMessageDeflate: false } as const
+
+const wsEcho = (socket: WebSocket): void => {
+  socket.on("error", () => {})
+  socket.on("message", (data, binary) => socket.send(data, { binary }))
+}
+
+const wsServer = async (): Promise<ServerTarget> => {
+  const server = new WsServer({ host: "127.0.0.1", port: 0, ...wsLimits })
+  server.on("connection", wsEcho)
+  await new Promise<void>((resolve) => server.on("listening", resolve))
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop: async () => {
+      for (const client of server.clients) client.terminate()
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+    }
+  }
+}
+
+const wsClient = (): ClientTarget => ({
+  connect: (url) =>
+    new Promise((resolve) => {
+      const socket = new WebSocket(url, wsLimits)
+      wsEcho(socket)
+      socket.on("close", () => resolve())
+    }),
+  stop: async () => {}
+})
+
+export const startServer = (name: TargetName): Promise<ServerTarget> => (name === "ours" ? oursServer() : wsServer())
+
+export const startClient = (name: TargetName): ClientTarget => (name === "ours" ? oursClient() : wsClient())
