@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer"
 import { vi } from "vitest"
+import type { Assembly } from "../../src/protocol/assembly.js"
 import type { Codec, Extension } from "../../src/protocol/Extension.js"
 import { defaultLimits, FrameDecoder, type Options } from "../../src/protocol/FrameDecoder.js"
 
@@ -113,13 +114,13 @@ export const chop = (bytes: Uint8Array, sizes: ReadonlyArray<number>): ReadonlyA
   return pieces
 }
 
-/** How many bytes of memory outside of the heap a hundred of these hold. */
-export const memoryOfHundred = (make: () => unknown): number => {
-  const before = process.memoryUsage().arrayBuffers
-  const held = Array.from({ length: 100 }, make)
-  const after = process.memoryUsage().arrayBuffers
-  return held.length === 100 ? after - before : 0
-}
+/** How much memory a message in the making has set aside, which nobody else sees. */
+export const capacityOf = (assembly: Assembly | undefined): number =>
+  (assembly as unknown as { bytes: Uint8Array } | undefined)?.bytes.length ?? 0
+
+/** The same for the message that a decoder is reading. */
+export const heldBy = (decoder: FrameDecoder): number =>
+  capacityOf((decoder as unknown as { message: Assembly | undefined }).message)
 
 export const invert = (bytes: Uint8Array): Uint8Array => bytes.map((byte) => byte ^ 0xff)
 
