@@ -1,7 +1,7 @@
 import * as nodeBuffer from "node:buffer"
 import { describe, expect, it } from "vitest"
 import * as here from "../../src/protocol/native.js"
-import { counting, loadPortable, loadWhere } from "./helpers.js"
+import { counting, filled, loadPortable, loadWhere } from "./helpers.js"
 
 const load = () => import("../../src/protocol/native.js")
 
@@ -65,12 +65,20 @@ describe.each([
   ["with Node's buffers", () => Promise.resolve(here)],
   ["without", () => loadPortable(load)]
 ])("native memory, %s", async (_, native) => {
-  const { allocate, copyOf } = await native()
+  const { allocate, allocateArena, copyOf } = await native()
 
   it.each([0, 1, 4095, 4096, 100_000])("allocates exactly %i bytes that nothing else lies in", (size) => {
     const bytes = allocate(size)
     expect(Object.getPrototypeOf(bytes)).toBe(Uint8Array.prototype)
     expect([bytes.length, bytes.byteOffset, memoryOf(bytes)]).toEqual([size, 0, size])
+  })
+
+  it("allocates an arena of which every view is bytes again", () => {
+    const arena = allocateArena(100)
+    arena.fill(7)
+    const view = arena.subarray(10, 20)
+    expect([arena.length, memoryOf(arena), view.length, view.byteOffset]).toEqual([100, 100, 10, 10])
+    expect(Uint8Array.from(view)).toEqual(filled(10, 7))
   })
 
   it.each([
