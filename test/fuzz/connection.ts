@@ -1,0 +1,261 @@
+import { Cause, Duration, Effect, type Exit, type Fiber, Option, type Scope, Stream } from "effect"
+import { Connection } from "effect-websockets"
+import { Testing } from "effect-websockets/testing"
+import * as Frame from "../../src/protocol/Frame.js"
+import { FrameDecoder } from "../../src/protocol/FrameDecoder.js"
+import { makeManualClock } from "./clock.js"
+import { type Mode, roleOf, usage } from "./mode.js"
+import { Random } from "./random.js"
+import { chunks, stream } from "./streams.js"
+
+/**
+ * A whole connection in memory: a peer that says anything, a program that calls
+ * anything, a wire that stalls. Once the peer has ended, so does the connection,
+ * and nobody waits for it any more.
+ */
+
+const closeTimeout = 10_000
+
+/** Lets everything happen that can happen without time passing. */
+const settle: Effect.Effect<void> = Effect.promise(
+  () =>
+    new Promise<void>((resolve) => {
+      let turns = 0
+      const next = () => (++turns < 6 ? setImmediate(next) : resolve())
+      next()
+    })
+)
+
+type Running = Fiber.RuntimeFiber<unknown, unknown>
+
+interface Case {
+  readonly random: Random
+  readonly connection: Connection.Connection
+  readonly peer: Testing.Peer
+  readonly wire: Testing.Wire
+  /** Lets time pass, in milliseconds. */
+  readonly adjust: (milliseconds: number) => Effect.Effect<void>
+  /** Begins what may wait, and remembers it. */
+  readonly start: (effect: Effect.Effect<unknown, unknown>) => Effect.Effect<Running, never, Scope.Scope>
+}
+
+const message = (random: Random): Connection.Message => {
+  const length = random.oneIn(12) ? 70_000 : random.below(300)
+  return random.oneIn(2) ? "é".repeat(length) : random.bytes(Math.min(length, 400))
+}
+
+const messages = (random: Random): ReadonlyArray<Connection.Message> =>
+  Array.from({ length: random.below(5) }, () => message(random))
+
+/** Parts of one type, sometimes after a pause, sometimes with a failure at the end. */
+const fragments = (random: Random): Stream.Stream<Connection.Message, string> => {
+  const isText = random.oneIn(2)
+  const parts = Array.from({ length: random.below(5) }, () => (isText ? "ü".repeat(random.below(99)) : random.bytes(9)))
+  const stream: Stream.Stream<Connection.Message> = random.oneIn(3)
+    ? Stream.fromEffect(Effect.sleep("3 seconds")).pipe(Stream.drain, Stream.concat(Stream.fromIterable(parts)))
+    : Stream.fromIterable(parts)
+  return random.oneIn(5) ? Stream.concat(stream, Stream.fail("no more")) : stream
+}
+
+type Call = (random: Random, connection: Connection.Connection) => Effect.Effect<unknown, unknown>
+
+/** What takes messages. */
+const takers: ReadonlyArray<Call> = [
+  (_, connection) => connection.receive,
+  (_, connection) => connection.receiveText,
+  (_, connection) => connection.receiveBytes,
+  (_, connection) => connection.receiveAll,
+  (_, connection) => Stream.runDrain(connection.messages),
+  (_, connection) => Stream.runDrain(connection.receiveFragments),
+  (_, connection) => Stream.runDrain(Stream.take(connection.receiveFragments, 1)),
+  (_, connection) => Connection.runForEach(connection, (message) => connection.send(message)),
+  (random, connection) => Connection.runForEach(connection, () => Effect.sleep(random.below(2000))),
+  (_, connection) => Connection.runForEachChunk(connection, (all) => connection.sendAll(all))
+]
+
+/** What else a program calls. */
+const calls: ReadonlyArray<Call> = [
+  (random, connection) => connection.send(message(random)),
+  (random, connection) => connection.sendAll(messages(random)),
+  (random, connection) => connection.sendFragments(fragments(random)),
+  (_, connection) => connection.ping,
+  (random, connection) => connection.pong(random.bytes(random.below(126))),
+  (_, connection) => Effect.all([connection.state, connection.latency, connection.bufferedAmount]),
+  (_, connection) => connection.closed,
+  (random, connection) =>
+    random.oneIn(3)
+      ? connection.close({ code: random.pick([1000, 3000, 4999]), reason: "ö".repeat(random.below(60)) })
+      : Effect.void
+]
+
+/** One thing that happens between two chunks of the peer. */
+const step = ({ random, connection, peer, wire, adjust, start }: Case, running: Array<Running>) => {
+  const turn = random.below(24)
+  if (turn < 5) return start(random.pick(takers)(random, connection))
+  if (turn < 12) return start(random.pick(calls)(random, connection))
+  switch (turn) {
+    case 12:
+      return wire.stall
+    case 13:
+      return wire.flow
+    case 14:
+      return peer.pause
+    case 15:
+      return peer.resume
+    case 16:
+      return wire.split(1 + random.below(9))
+    case 17:
+      return random.oneIn(3) ? adjust(random.below(25_000)) : Effect.void
+    case 18:
+    case 19: {
+      const fiber = running.length === 0 ? undefined : random.pick(running)
+      return Effect.sync(() => fiber?.unsafeInterruptAsFork(fiber.id()))
+    }
+    case 20:
+    case 21:
+      return settle
+    default:
+      return Effect.yieldNow()
+  }
+}
+
+/** What a fiber's end tells of a fault; failing because the connection is over, or is read already, is none. */
+const defectOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
+  if (exit._tag === "Success") return undefined
+  const defect = Cause.dieOption(exit.cause)
+  if (Option.isSome(defect)) return `a defect: ${String(defect.value)}`
+  for (const error of Cause.failures(exit.cause)) {
+    const tag = typeof error === "string" ? error : (error as { readonly _tag?: string })._tag
+    if (
+      tag !== "ConnectionClosed" &&
+      tag !== "ConcurrencyError" &&
+      tag !== "UnexpectedMessageType" &&
+      tag !== "no more"
+    ) {
+      return `an error that no call has: ${String(tag)}`
+    }
+  }
+  return undefined
+}
+
+/** Whether what we have written is what a peer may expect: frames of our role, and nothing behind a close frame. */
+const checkWritten = (role: Connection.Role, bytes: Uint8Array): string | undefined => {
+  let expected: Uint8Array | undefined
+  const decoder = new FrameDecoder({
+    maxMessageSize: Number.POSITIVE_INFINITY,
+    maxFrameSize: Number.POSITIVE_INFINITY,
+    maxFragments: Number.POSITIVE_INFINITY,
+    role: role === "client" ? "server" : "client",
+    receiver: {
+      message: () => {},
+      fragment: () => {},
+      ping: () => {},
+      pong: () => {},
+      close: (close) => {
+        expected = Frame.serialize(Frame.close(close), role === "client" ? 0 : undefined)
+      }
+    }
+  })
+  // Decoding takes the mask off where the bytes lie, and what is read is not needed.
+  const violation = decoder.decode(bytes)
+  if (violation !== undefined) return `what we write is refused: ${violation.reason}`
+  if (expected === undefined) return undefined
+  const last = bytes.subarray(bytes.length - expected.length)
+  return last[0] === expected[0] && last[1] === expected[1] ? undefined : "something is written behind the close frame"
+}
+
+const program = (
+  input: Uint8Array,
+  seed: number,
+  adjust: Case["adjust"]
+): Effect.Effect<string | undefined, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const random = new Random(usage(seed))
+    const role = roleOf(seed)
+    const { stream, peer, wire } = yield* Testing.makePair
+    const connection = yield* Connection.make(role, stream, {
+      closeTimeout,
+      maxMessageSize: random.pick([1000, 1_048_576]),
+      maxFragments: random.pick([8, 1000]),
+      receiveHighWaterMark: random.pick([1, 500, 262_144]),
+      sendHighWaterMark: random.pick([1, 500, 262_144])
+    })
+    yield* Effect.addFinalizer(() => wire.cut)
+    const running: Array<Running> = []
+    const start: Case["start"] = (effect) =>
+      Effect.tap(Effect.forkScoped(effect), (fiber) => Effect.sync(() => running.push(fiber)))
+    const given: Case = { random, connection, peer, wire, adjust, start }
+    if (random.oneIn(2)) yield* start(random.pick(takers)(random, connection))
+    // Some dozens of chunks are enough: what is left comes at once.
+    const pieces = chunks(random, input)
+    for (const piece of pieces.slice(0, 40)) {
+      yield* peer.write(piece)
+      while (random.oneIn(2)) yield* step(given, running)
+    }
+    for (const piece of pieces.slice(40)) yield* peer.write(piece)
+    if (random.oneIn(10)) yield* wire.cut
+    return yield* finish(given, running, role)
+  })
+
+/** The peer ends, the program takes what there is, and then all has to be over. */
+const finish = ({ connection, peer, wire, adjust, start }: Case, running: Array<Running>, role: Connection.Role) =>
+  Effect.gen(function* () {
+    yield* wire.flow
+    yield* peer.resume
+    yield* peer.end
+    yield* settle
+    // What a handler is busy with has this time; then one reader takes the rest.
+    yield* adjust(3000)
+    for (const fiber of running.slice()) yield* Effect.sync(() => fiber.unsafeInterruptAsFork(fiber.id()))
+    yield* settle
+    const others = running.splice(0)
+    yield* start(Effect.forever(connection.receiveAll))
+    yield* settle
+    yield* adjust(closeTimeout)
+    yield* settle
+    if ((yield* connection.state)._tag !== "Closed")
+      return "the connection is not Closed after the peer's end and closeTimeout"
+    for (const call of [connection.receive, connection.send("late"), connection.ping, connection.closed])
+      yield* start(call)
+    yield* settle
+    for (const fiber of [...others, ...running]) {
+      const exit = fiber.unsafePoll()
+      if (exit === null) return "somebody still waits after Closed"
+      const defect = defectOf(exit)
+      if (defect !== undefined) return defect
+    }
+    if (running.slice(0, 3).some((fiber) => fiber.unsafePoll()?._tag === "Success"))
+      return "something is delivered or sent after Closed"
+    return checkWritten(role, yield* wire.sentByServer)
+  })
+
+/** Real time after which a case hangs. */
+const PATIENCE = Duration.seconds(5)
+
+/** Runs a case and hears of what nobody handles. */
+const watched = async (effect: Effect.Effect<string | undefined>): Promise<string | undefined> => {
+  let unhandled: string | undefined
+  const hear = (error: unknown) => {
+    unhandled ??= `nobody handles: ${error instanceof Error ? error.message : String(error)}`
+  }
+  process.on("unhandledRejection", hear)
+  process.on("uncaughtException", hear)
+  const hang = new Promise<string>((resolve) => {
+    setTimeout(() => resolve("the case does not end"), Duration.toMillis(PATIENCE)).unref()
+  })
+  try {
+    return (await Promise.race([Effect.runPromise(effect), hang])) ?? unhandled
+  } finally {
+    process.off("unhandledRejection", hear)
+    process.off("uncaughtException", hear)
+  }
+}
+
+export const connection: Mode = {
+  name: "connection",
+  generate: (random, seed) => stream(random, roleOf(seed)),
+  check: (input, seed) => {
+    const { clock, adjust } = makeManualClock(settle)
+    return watched(Effect.scoped(program(input, seed, adjust)).pipe(Effect.withClock(clock)))
+  }
+}
