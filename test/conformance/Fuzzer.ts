@@ -121,9 +121,12 @@ export class Fuzzer {
 
   /** The testee has had its time. */
   giveUp(): void {
-    if (this.isOver) return
-    this.timedOut = true
-    this.close(1001)
+    if (!this.isOver) {
+      this.timedOut = true
+      this.close(1001)
+    }
+    // A testee that has ended its stream and reads no more.
+    if (this.timer === undefined) this.dropAfter(this.grace)
   }
 
   destroy(): void {

@@ -11,7 +11,7 @@ import { type ServerTarget, startClient, startServer, type TargetName } from "./
 
 /** The harness is right about peers of which it is known what they do: `ws`, and peers broken on purpose. */
 
-const JOBS = 32
+const JOBS = 64
 
 /** A busy machine is no fault of a testee; what waits for time to pass takes longer only where it fails. */
 const PATIENCE = 5
@@ -69,7 +69,7 @@ describe("ws, which validates whole messages only", () => {
   const late = ["6.4.1 NON-STRICT", "6.4.2 NON-STRICT", "6.4.3 NON-STRICT", "6.4.4 NON-STRICT"]
 
   it("as a server comes out as it is known to", { timeout: 60_000 }, async () => {
-    const verdicts = await against(await startServer("ws"), quick, PATIENCE)
+    const verdicts = await against(await startServer("ws"), cases, PATIENCE)
     assert.deepStrictEqual(sorted(red(verdicts)), late)
     assert.deepStrictEqual(sorted(informational(verdicts)), ["7.1.6", "7.13.1", "7.13.2"])
   })
@@ -81,7 +81,7 @@ describe("ws, which validates whole messages only", () => {
 
 describe("this library", () => {
   it("passes strictly as a server", { timeout: 60_000 }, async () => {
-    assert.deepStrictEqual(red(await against(await startServer("ours"), quick, PATIENCE)), none)
+    assert.deepStrictEqual(red(await against(await startServer("ours"), cases, PATIENCE)), none)
   })
 
   it("passes strictly as a client", { timeout: 60_000 }, async () => {
@@ -127,7 +127,7 @@ const broken: ReadonlyArray<readonly [what: string, faults: Partial<Faults>, isR
 
 describe.concurrent("a peer that", () => {
   it.each(broken)("%s is seen, where it shows and nowhere else", { timeout: 60_000 }, async (_, faults, isRed) => {
-    const verdicts = await against(await startEchoPeer(faults), sample, 1)
+    const verdicts = await against(await startEchoPeer(faults), sample, 2)
     const failed = [...verdicts].filter(([, verdict]) => !isPassed(verdict)).map(([id]) => id)
     assert.deepStrictEqual(sorted(failed), sorted(sample.filter(isRed).map(({ id }) => id)))
   })

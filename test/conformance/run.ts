@@ -1,4 +1,5 @@
 import { connect, createServer, type Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
 import type { Case } from "./Case.js"
 import { Fuzzer, type Observation } from "./Fuzzer.js"
 import { request, requested } from "./handshake.js"
@@ -12,6 +13,9 @@ export type Role = "server" | "client"
 
 /** How long an opening handshake may take, in milliseconds. */
 const OPENING = 10_000
+
+/** How long a client may take to be through when its connection is over, in milliseconds. */
+const ENDING = 5_000
 
 const refusal = (refused: string): Observation => ({
   refused,
@@ -93,8 +97,8 @@ export const againstClient = async (target: ClientTarget, patience = 1): Promise
       // A client that is through without having been heard never finished its handshake.
       const never = over.then(() => (waiting.delete(path) ? refusal(refused.at(-1) ?? "the client never asked") : seen))
       const verdict = judge(test, await Promise.race([seen, never]), "client")
-      await over
-      return verdict
+      const isThrough = await Promise.race([over.then(() => true), sleep(ENDING * patience, false, { ref: false })])
+      return isThrough ? verdict : { ...verdict, behaviorClose: "FAILED", note: "it did not end with its connection" }
     }
   }
 }
