@@ -26,7 +26,18 @@ const settle: Effect.Effect<void> = Effect.promise(
     })
 )
 
+/** Waits a little in real time for what has to be so: now and then the wire goes by a timer, to let other input in. */
+const eventually = (condition: () => boolean): Effect.Effect<boolean> =>
+  Effect.promise(async () => {
+    for (let turn = 0; turn < 20 && !condition(); turn++) await new Promise((resolve) => setTimeout(resolve, turn))
+    return condition()
+  })
+
 type Running = Fiber.RuntimeFiber<unknown, unknown>
+
+/** Begins what may wait, and remembers it. */
+const start = (effect: Effect.Effect<unknown, unknown>, running: Array<Running>) =>
+  Effect.tap(Effect.forkScoped(effect), (fiber) => Effect.sync(() => running.push(fiber)))
 
 interface Case {
   readonly random: Random
@@ -35,8 +46,9 @@ interface Case {
   readonly wire: Testing.Wire
   /** Lets time pass, in milliseconds. */
   readonly adjust: (milliseconds: number) => Effect.Effect<void>
-  /** Begins what may wait, and remembers it. */
-  readonly start: (effect: Effect.Effect<unknown, unknown>) => Effect.Effect<Running, never, Scope.Scope>
+  /** What takes messages, and whatever else has been called and may wait. */
+  readonly readers: Array<Running>
+  readonly callers: Array<Running>
 }
 
 const message = (random: Random): Connection.Message => {
@@ -89,10 +101,10 @@ const calls: ReadonlyArray<Call> = [
 ]
 
 /** One thing that happens between two chunks of the peer. */
-const step = ({ random, connection, peer, wire, adjust, start }: Case, running: Array<Running>) => {
+const step = ({ random, connection, peer, wire, adjust, readers, callers }: Case) => {
   const turn = random.below(24)
-  if (turn < 5) return start(random.pick(takers)(random, connection))
-  if (turn < 12) return start(random.pick(calls)(random, connection))
+  if (turn < 5) return start(random.pick(takers)(random, connection), readers)
+  if (turn < 12) return start(random.pick(calls)(random, connection), callers)
   switch (turn) {
     case 12:
       return wire.stall
@@ -108,6 +120,7 @@ const step = ({ random, connection, peer, wire, adjust, start }: Case, running: 
       return random.oneIn(3) ? adjust(random.below(25_000)) : Effect.void
     case 18:
     case 19: {
+      const running = random.oneIn(2) ? readers : callers
       const fiber = running.length === 0 ? undefined : random.pick(running)
       return Effect.sync(() => fiber?.unsafeInterruptAsFork(fiber.id()))
     }
@@ -181,24 +194,21 @@ const program = (
       sendHighWaterMark: random.pick([1, 500, 262_144])
     })
     yield* Effect.addFinalizer(() => wire.cut)
-    const running: Array<Running> = []
-    const start: Case["start"] = (effect) =>
-      Effect.tap(Effect.forkScoped(effect), (fiber) => Effect.sync(() => running.push(fiber)))
-    const given: Case = { random, connection, peer, wire, adjust, start }
-    if (random.oneIn(2)) yield* start(random.pick(takers)(random, connection))
+    const given: Case = { random, connection, peer, wire, adjust, readers: [], callers: [] }
+    if (random.oneIn(2)) yield* start(random.pick(takers)(random, connection), given.readers)
     // Some dozens of chunks are enough: what is left comes at once.
     const pieces = chunks(random, input)
     for (const piece of pieces.slice(0, 40)) {
       yield* peer.write(piece)
-      while (random.oneIn(2)) yield* step(given, running)
+      while (random.oneIn(2)) yield* step(given)
     }
     for (const piece of pieces.slice(40)) yield* peer.write(piece)
     if (random.oneIn(10)) yield* wire.cut
-    return yield* finish(given, running, role)
+    return yield* finish(given, role)
   })
 
 /** The peer ends, the program takes what there is, and then all has to be over. */
-const finish = ({ connection, peer, wire, adjust, start }: Case, running: Array<Running>, role: Connection.Role) =>
+const finish = ({ connection, peer, wire, adjust, readers, callers }: Case, role: Connection.Role) =>
   Effect.gen(function* () {
     yield* wire.flow
     yield* peer.resume
@@ -206,25 +216,27 @@ const finish = ({ connection, peer, wire, adjust, start }: Case, running: Array<
     yield* settle
     // What a handler is busy with has this time; then one reader takes the rest.
     yield* adjust(3000)
-    for (const fiber of running.slice()) yield* Effect.sync(() => fiber.unsafeInterruptAsFork(fiber.id()))
+    for (const fiber of readers) yield* Effect.sync(() => fiber.unsafeInterruptAsFork(fiber.id()))
     yield* settle
-    const others = running.splice(0)
-    yield* start(Effect.forever(connection.receiveAll))
+    const late: Array<Running> = []
+    yield* start(Effect.forever(connection.receiveAll), late)
     yield* settle
     yield* adjust(closeTimeout)
     yield* settle
-    if ((yield* connection.state)._tag !== "Closed")
-      return "the connection is not Closed after the peer's end and closeTimeout"
+    const isClosed = () => Effect.runSync(connection.state)._tag === "Closed"
+    if (!(yield* eventually(isClosed))) return "the connection is not Closed after the peer's end and closeTimeout"
     for (const call of [connection.receive, connection.send("late"), connection.ping, connection.closed])
-      yield* start(call)
+      yield* start(call, late)
     yield* settle
-    for (const fiber of [...others, ...running]) {
+    const all = [...readers, ...callers, ...late]
+    if (!(yield* eventually(() => all.every((fiber) => fiber.unsafePoll() !== null))))
+      return "somebody still waits after Closed"
+    for (const fiber of all) {
       const exit = fiber.unsafePoll()
-      if (exit === null) return "somebody still waits after Closed"
-      const defect = defectOf(exit)
+      const defect = exit === null ? undefined : defectOf(exit)
       if (defect !== undefined) return defect
     }
-    if (running.slice(0, 3).some((fiber) => fiber.unsafePoll()?._tag === "Success"))
+    if (late.slice(0, 4).some((fiber) => fiber.unsafePoll()?._tag === "Success"))
       return "something is delivered or sent after Closed"
     return checkWritten(role, yield* wire.sentByServer)
   })

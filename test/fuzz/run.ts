@@ -26,14 +26,15 @@ export const problemOf = async (mode: Mode, input: Uint8Array, seed: number): Pr
   }
 }
 
-const SHRINKING_CHECKS = 400
+/** How long a find is made smaller, in milliseconds. */
+const SHRINKING = 3000
 
 /** Takes parts of an input away for as long as the same fault shows. */
 const shrink = async (mode: Mode, input: Uint8Array, seed: number, problem: string): Promise<Uint8Array> => {
   let smallest = input
-  let checks = 0
+  const end = performance.now() + SHRINKING
   for (let size = input.length >>> 1; size > 0; size >>>= 1) {
-    for (let at = 0; at < smallest.length && checks < SHRINKING_CHECKS; checks++) {
+    for (let at = 0; at < smallest.length && performance.now() < end; ) {
       const less = Buffer.concat([smallest.subarray(0, at), smallest.subarray(at + size)])
       if ((await problemOf(mode, less, seed)) === problem) smallest = less
       else at += size
@@ -48,7 +49,7 @@ const MOST_FINDS = 10
 export interface Options {
   readonly seconds: number
   readonly seed: number
-  /** Stop at the first find. */
+  /** Stop at the first find, and leave it as large as it is. */
   readonly first?: boolean | undefined
 }
 
@@ -66,7 +67,7 @@ export const run = async (mode: Mode, { seconds, seed, first = false }: Options)
     bytes += input.length
     const problem = await problemOf(mode, input, caseSeed)
     if (problem === undefined || finds.has(problem)) continue
-    const smallest = await shrink(mode, input, caseSeed, problem)
+    const smallest = first ? input : await shrink(mode, input, caseSeed, problem)
     finds.set(problem, { mode: mode.name, seed: caseSeed, hex: Buffer.from(smallest).toString("hex"), problem })
   }
   return { executions, bytes, seconds: (performance.now() - start) / 1000, finds: [...finds.values()] }
