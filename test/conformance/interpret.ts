@@ -14,6 +14,7 @@ class Player {
   private readonly fuzzer: Fuzzer
   private readonly patience: number
   private readonly isClient: boolean
+  private isSent = false
   private wake: () => void = () => {}
 
   constructor(test: Case, fuzzer: Fuzzer, isClient: boolean, patience: number) {
@@ -42,8 +43,6 @@ class Player {
     clearTimeout(timer)
     return fuzzer.observation()
   }
-
-  private isSent = false
 
   private take(step: Step): Promise<void> {
     const { fuzzer } = this
