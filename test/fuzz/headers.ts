@@ -217,9 +217,10 @@ const checkHandshake = (random: Random, list: Handshake.HeaderList): string | un
   }
   Handshake.checkRequest(request)
   const answer = Handshake.answer(request, random.pick(policies))
+  if (!isSafe(answer._tag === "Agreement" ? answer.response : answer))
+    return "an answer has a header that breaks its line"
   if (answer._tag === "Agreement") {
     if (answer.response.status !== 101) return "an agreement is not answered with 101"
-    if (!isSafe(answer.response)) return "an answer has a header that breaks its line"
   } else if (answer.status < 400 || answer.status > 505) return "a refusal has the status of none"
   const offer: Handshake.ClientOffer = {
     target: "/",
