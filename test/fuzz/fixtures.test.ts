@@ -2,6 +2,7 @@ import { assert, describe, it } from "vitest"
 import { met, stricter } from "./differential.js"
 import { bytesOf, fixtures } from "./fixtures.js"
 import { modes } from "./modes.js"
+import { Random } from "./random.js"
 import { problemOf, run } from "./run.js"
 
 const SEED = 20_240_601
@@ -30,5 +31,12 @@ describe("a second of fuzzing", () => {
       []
     )
     assert.strictEqual(met.size, stricter.length)
+  })
+})
+
+describe("a seed", () => {
+  it.each(modes.map((mode) => [mode.name, mode] as const))("always makes the same inputs for %s", (_, mode) => {
+    const inputs = () => Array.from({ length: 50 }, (_, seed) => [...mode.generate(new Random(seed), seed)])
+    assert.deepStrictEqual(inputs(), inputs())
   })
 })
