@@ -107,13 +107,17 @@ export class Deadlines {
     const now = this.now()
     // Entries that set themselves again while firing sleep once, for the earliest, behind the loop.
     this.wakesAt = Number.NEGATIVE_INFINITY
-    for (let first = this.heap[0]; first !== undefined && first.dueAt <= now; first = this.heap[0]) {
-      this.remove(first)
-      first.fire(now)
+    try {
+      for (let first = this.heap[0]; first !== undefined && first.dueAt <= now; first = this.heap[0]) {
+        this.remove(first)
+        first.fire(now)
+      }
+    } finally {
+      // Also when one of them throws, or no other deadline would ever come.
+      this.wakesAt = Number.POSITIVE_INFINITY
+      const next = this.heap[0]
+      if (next !== undefined && !this.stopped) this.sleepUntil(next.dueAt)
     }
-    this.wakesAt = Number.POSITIVE_INFINITY
-    const next = this.heap[0]
-    if (next !== undefined && !this.stopped) this.sleepUntil(next.dueAt)
   }
 
   private put(entry: Entry, place: number): void {

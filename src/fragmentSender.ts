@@ -9,9 +9,8 @@ import { Opcode } from "./protocol/Frame.js"
 /** What sending in fragments needs of a connection. */
 interface Sender {
   readonly lifecycle: Lifecycle
-  readonly failed: Effect.Effect<never, ConnectionClosed>
-  readonly drained: Effect.Effect<void, ConnectionClosed>
   readonly inTurn: (put: () => boolean) => Effect.Effect<void, ConnectionClosed>
+  readonly inRoom: (put: () => boolean) => Effect.Effect<void, ConnectionClosed>
 }
 
 const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit < 0xdc00
@@ -71,15 +70,7 @@ export class FragmentSender {
         return this.frame(this.isText ? Opcode.Text : Opcode.Binary, payload, fin)
       })
     }
-    const proceed = () => {
-      if (!lifecycle.isOpen) return sender.failed
-      return this.frame(Opcode.Continuation, payload, fin) ? Effect.void : sender.drained
-    }
-    if (!lifecycle.isOpen || !outbox.isFull()) return proceed()
-    return Effect.async<void, ConnectionClosed>((resume) => {
-      const takeBack = outbox.onRoom(() => resume(proceed()))
-      return Effect.sync(takeBack)
-    })
+    return sender.inRoom(() => this.frame(Opcode.Continuation, payload, fin))
   }
 
   private frame(opcode: Opcode, payload: Message, fin: boolean): boolean {

@@ -58,11 +58,24 @@ class Wait<B, E, R> {
   /** One declared parameter and no canceller: an interrupted reader is seen to be gone, and its resumption never runs. */
   readonly effect = Effect.async<B, E, R>((resume) => {
     this.resume = resume
+    this.registered()
   })
 
-  constructor(woken: Effect.Effect<B, E, R>, ahead: Ahead<B, E, R> | undefined) {
+  private readonly registered: () => void
+
+  constructor(woken: Effect.Effect<B, E, R>, ahead: Ahead<B, E, R> | undefined, registered: () => void) {
     this.woken = woken
     this.ahead = ahead
+    this.registered = registered
+  }
+
+  /** The fiber is about to wait; until it does, a step later, it cannot be resumed. */
+  begin(): void {
+    this.resume = undefined
+  }
+
+  get isRegistered(): boolean {
+    return this.resume !== undefined
   }
 
   /** Does what can be done without the fiber, and says whether anything is left for the fiber to go on with. */
@@ -74,9 +87,10 @@ class Wait<B, E, R> {
 
   /** Ends the wait with what was prepared. */
   proceed(): void {
-    const { found = this.woken } = this
+    const { found = this.woken, resume } = this
     this.found = undefined
-    this.resume!(found)
+    this.resume = undefined
+    resume!(found)
   }
 }
 
@@ -93,7 +107,7 @@ export class Inbox<A = Message> {
   private reader: Fiber | undefined
   private readerIsInterruptible = false
   /** The reader's wait; undefined once it is over. */
-  private waiting: Pick<Wait<unknown, unknown, unknown>, "prepare" | "proceed"> | undefined
+  private waiting: Pick<Wait<unknown, unknown, unknown>, "isRegistered" | "prepare" | "proceed"> | undefined
   /** A message is being taken in parts: whoever else asks for one fails. */
   private claimed = false
   private readonly supplier: Supplier
@@ -140,7 +154,7 @@ export class Inbox<A = Message> {
   /** Wakes the reader if there is something for it. */
   wake(): void {
     const { waiting } = this
-    if (waiting === undefined || (this.isEmpty() && !this.over)) return
+    if (waiting?.isRegistered !== true || (this.isEmpty() && !this.over)) return
     this.waiting = undefined
     waiting.proceed()
   }
@@ -151,7 +165,7 @@ export class Inbox<A = Message> {
    */
   wakeInline(): void {
     const { waiting } = this
-    if (waiting === undefined || this.isEmpty() || this.readerIsGone()) {
+    if (waiting?.isRegistered !== true || this.isEmpty() || this.readerIsGone()) {
       this.wake()
       return
     }
@@ -263,7 +277,9 @@ export class Inbox<A = Message> {
         this.reader = undefined
         return next()
       }),
-      ahead
+      ahead,
+      // What has come since the fiber looked.
+      () => this.wake()
     )
     return (fiber, flags) => {
       if (this.claimed !== hasClaim) return Effect.fail(new ConcurrencyError())
@@ -277,6 +293,7 @@ export class Inbox<A = Message> {
       if (!this.isEmpty() || this.over) return next()
       this.reader = fiber
       this.readerIsInterruptible = RuntimeFlags.interruptible(flags)
+      wait.begin()
       this.waiting = wait
       return wait.effect
     }

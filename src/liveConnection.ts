@@ -255,24 +255,64 @@ export class LiveConnection {
     )
   }
 
-  /** Waits until the transport has taken everything, so that the caller's memory is its own again. */
+  /** Waits until the transport has taken everything that it has now, so that the caller's memory is its own again. */
   get drained(): Effect.Effect<void, ConnectionClosed> {
+    const { lifecycle } = this
+    const { outbox } = lifecycle
+    const before = outbox.drains
+    const outcome = () => (lifecycle.isOpen ? Effect.void : this.failed)
     return Effect.async<void, ConnectionClosed>((resume) => {
-      const { lifecycle } = this
-      const takeBack = lifecycle.outbox.onDrain(() => resume(lifecycle.isOpen ? Effect.void : this.failed))
-      return Effect.sync(takeBack)
+      // The fiber comes here a step later: what it waits for may have happened.
+      if (outbox.drains !== before || !lifecycle.isOpen) {
+        resume(outcome())
+        return
+      }
+      return Effect.sync(outbox.onDrain(() => resume(outcome())))
     })
   }
 
   /** Puts something among what is to be sent when its turn has come and there is room. */
   inTurn(put: () => boolean): Effect.Effect<void, ConnectionClosed> {
+    return this.when(
+      () => this.lifecycle.outbox.isOpenForMessages,
+      (proceed) => this.lifecycle.outbox.onTurn(proceed),
+      put
+    )
+  }
+
+  /** The same for the next fragment of the message whose turn it is. */
+  inRoom(put: () => boolean): Effect.Effect<void, ConnectionClosed> {
+    return this.when(
+      () => !this.lifecycle.outbox.isFull(),
+      (proceed) => this.lifecycle.outbox.onRoom(proceed),
+      put
+    )
+  }
+
+  private when(
+    isNow: () => boolean,
+    onTime: (proceed: () => void) => () => void,
+    put: () => boolean
+  ): Effect.Effect<void, ConnectionClosed> {
+    const { lifecycle } = this
+    const proceed = (): Effect.Effect<void, ConnectionClosed> => {
+      if (!lifecycle.isOpen) return this.failed
+      try {
+        return put() ? Effect.void : this.drained
+      } catch (defect) {
+        // The transport's callback may be where this happens, and other senders wait behind it.
+        return Effect.die(defect)
+      }
+    }
     return Effect.suspend(() => {
-      const { lifecycle } = this
-      const proceed = () => (lifecycle.isOpen ? (put() ? Effect.void : this.drained) : this.failed)
-      if (!lifecycle.isOpen || lifecycle.outbox.isOpenForMessages) return proceed()
+      if (!lifecycle.isOpen || isNow()) return proceed()
       return Effect.async<void, ConnectionClosed>((resume) => {
-        const takeBack = lifecycle.outbox.onTurn(() => resume(proceed()))
-        return Effect.sync(takeBack)
+        // The fiber comes here a step later: its time may have come.
+        if (!lifecycle.isOpen || isNow()) {
+          resume(proceed())
+          return
+        }
+        return Effect.sync(onTime(() => resume(proceed())))
       })
     })
   }

@@ -55,6 +55,8 @@ export class Outbox {
   /** Above the high-water mark only the newest ping is answered. RFC 6455 §5.5.3. */
   private latePong: Uint8Array | undefined
   private waiters: Array<Waiter> = []
+  /** How often the transport has drained: who wants to wait for that sees whether it has come meanwhile. */
+  drains = 0
   private draining: Array<Waiter> = []
   /** A fragmented message is on its way, and no other message may come between. RFC 6455 §5.4. */
   private locked = false
@@ -244,6 +246,7 @@ export class Outbox {
     }
     this.flush()
     if (this.congested) return
+    this.drains++
     for (const waiter of this.draining.splice(0)) waiter.proceed()
     this.proceed()
   }

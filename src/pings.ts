@@ -53,7 +53,8 @@ export class Pings {
 
   /** Counts a ping of the peer's; false when there are too many within a second. */
   admit(now: number): boolean {
-    if (now - this.countedFrom >= 1000) {
+    // The clock may have been set back.
+    if (now - this.countedFrom >= 1000 || now < this.countedFrom) {
       this.countedFrom = now
       this.count = 0
     }
