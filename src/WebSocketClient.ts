@@ -156,7 +156,7 @@ const explain = (agreement: ReturnType<Handshake.Service["verify"]>, reply: Tran
 }
 
 /** What the handshake itself says, and what only a proxy or the transport may say. */
-const reserved = new Set(["host", "upgrade", "connection", "content-length", "transfer-encoding"])
+const reserved = new Set(["host", "upgrade", "connection", "content-length", "transfer-encoding", "trailer", "expect"])
 
 const makeOffer = (
   { framing, handshake }: Services,
@@ -197,4 +197,8 @@ const makeOffer = (
   }
 }
 
-const withoutSecrets = (input: string): string => input.replace(/\/\/[^/?#]*@/, "//").replace(/\?.*$/s, "")
+/** What is wrong with a URI may be its user information itself, so all up to the last `@` goes, wherever that is. */
+const withoutSecrets = (input: string): string =>
+  input
+    .replace(/^([a-z][a-z0-9+.-]*:[/\\]+)?.*@/is, (_, scheme: string | undefined) => scheme ?? "")
+    .replace(/[?#].*$/s, "")

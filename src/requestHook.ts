@@ -6,10 +6,18 @@ import type { Request, Response } from "./Transport.js"
 
 /** What a request and a response are for the hook: those of `@effect/platform`. */
 
+/** Path and query of a target in origin form, or in absolute form, which a server has to accept too. RFC 9112 §3.2. */
+const pathOf = (target: string): string => {
+  if (target.startsWith("/")) return target
+  if (!URL.canParse(target)) return "/"
+  const { pathname, search } = new URL(target)
+  return `${pathname}${search}`
+}
+
 /** The request as platform has it, or undefined where no URL and no headers can be made of it. */
 export const fromExchange = (request: Request): ServerRequest.HttpServerRequest | undefined => {
   // The path alone decides: a host in the target, as a proxy gets it, is the peer's word.
-  const path = request.target.startsWith("/") ? request.target : "/"
+  const path = pathOf(request.target)
   try {
     const headers = new Headers()
     for (const [name, value] of request.headers) headers.append(name, value)

@@ -75,7 +75,11 @@ export class Serving implements Acceptor {
       return () => {}
     }
     const { deadlines } = this.parts.engine
-    const entry: Entry = { dueAt: 0, place: -1, fire: cut }
+    const expire = () => {
+      this.silent.delete(cut)
+      cut()
+    }
+    const entry: Entry = { dueAt: 0, place: -1, fire: expire }
     deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
     this.silent.add(cut)
     return () => {
@@ -85,6 +89,16 @@ export class Serving implements Acceptor {
   }
 
   exchange(exchange: Exchange): void {
+    try {
+      this.take(exchange)
+    } catch (cause) {
+      // This is the transport's callback: whatever goes wrong with one request must not end the process.
+      this.log("a request could not be dealt with", Cause.die(cause))
+      exchange.abort()
+    }
+  }
+
+  private take(exchange: Exchange): void {
     const { handshake, onRequest } = this.parts
     const { request } = exchange
     if (this.stopping) {
@@ -97,7 +111,7 @@ export class Serving implements Acceptor {
       exchange.respond(refused)
       return
     }
-    const answer = this.answer(request)
+    const answer = this.answer(exchange)
     if (answer._tag === "Rejection" && (onRequest === undefined || isUpgrade(request))) {
       exchange.respond(answer)
     } else if (onRequest !== undefined) {
@@ -108,9 +122,11 @@ export class Serving implements Acceptor {
   }
 
   /** The answer to a request for a WebSocket; the choice of a subprotocol is the user's code, and may throw. */
-  private answer(request: Exchange["request"]): ReturnType<Handshake.Service["answer"]> {
+  private answer({ request, isUpgrade }: Exchange): ReturnType<Handshake.Service["answer"]> {
     try {
-      return this.parts.handshake.answer(request, this.parts.policy)
+      const answer = this.parts.handshake.answer(request, this.parts.policy)
+      // The edge reads headers too, and may have seen no upgrade in them.
+      return answer._tag === "Agreement" && !isUpgrade ? malformed : answer
     } catch (cause) {
       this.log("a request for a WebSocket could not be answered", Cause.die(cause))
       return failed
@@ -143,17 +159,34 @@ export class Serving implements Acceptor {
     exchange.onAbort(running.stop)
     fiber.addObserver((exit) => {
       deadlines.remove(entry)
-      const verdict = this.judge(exit)
-      if (Context.isContext(verdict) && answer._tag === "Agreement") {
-        this.accept(exchange, answer, Context.merge(this.parts.context, verdict), scope)
-      } else {
-        const response = Context.isContext(verdict) ? answer : verdict
-        if ("_tag" in response && response._tag === "Rejection") exchange.respond(response)
-        else if (isServerResponse(response)) exchange.respond(this.written(response, exchange))
-        this.release(scope, exit, () => {})
+      let isAccepted = false
+      try {
+        isAccepted = this.follow(exchange, answer, exit, scope)
+      } catch (cause) {
+        this.log("a request could not be dealt with", Cause.die(cause))
+        exchange.abort()
       }
-      this.ended(running)
+      // The scope is the connection's from now on, or ends here; a server that stops waits for that.
+      if (isAccepted) this.ended(running)
+      else this.release(scope, exit, () => this.ended(running))
     })
+  }
+
+  /** Does what the hook has decided; says whether that is a connection. */
+  private follow(
+    exchange: Exchange,
+    answer: ReturnType<Handshake.Service["answer"]>,
+    exit: Exit.Exit<Verdict, HttpServerResponse>,
+    scope: Scoped
+  ): boolean {
+    const verdict = this.judge(exit)
+    if (Context.isContext(verdict) && answer._tag === "Agreement" && !this.stopping) {
+      this.accept(exchange, answer, Context.merge(this.parts.context, verdict), scope)
+      return true
+    }
+    const response = Context.isContext(verdict) ? (answer._tag === "Agreement" ? unavailable : answer) : verdict
+    exchange.respond(isServerResponse(response) ? this.written(response, exchange) : response)
+    return false
   }
 
   /** A hook's answer as the port has it; one that HTTP cannot carry is a failure of the hook. */
@@ -179,11 +212,6 @@ export class Serving implements Acceptor {
   private accept(exchange: Exchange, agreement: Agreement, context: Context.Context<never>, scope: Scoped): void {
     const { engine, framing, registry, settings, handler } = this.parts
     const { request } = exchange
-    if (this.stopping) {
-      exchange.respond(unavailable)
-      this.release(scope, Exit.void, () => {})
-      return
-    }
     const connection = new LiveConnection({
       role: "server",
       stream: exchange.accept(agreement.response),

@@ -49,9 +49,14 @@ const exchange = (
     Effect.acquireRelease(
       Effect.try({
         try: () => new Dialling(options, destination, request),
-        // TLS options that make no context, as a certificate that is no PEM.
+        // Options that make no socket, as a certificate that is no PEM or a local address that is none.
         catch: (cause) =>
-          new TransportError({ operation: "tls", peer: peerOf(options, destination), code: undefined, cause })
+          new TransportError({
+            operation: destination.secure ? "tls" : "connect",
+            peer: peerOf(options, destination),
+            code: undefined,
+            cause
+          })
       }),
       (dialling) => Effect.sync(() => dialling.destroy())
     ),
@@ -78,12 +83,7 @@ class Dialling {
     if (options.duplex === undefined) this.socket.on("connect", () => this.advance(secure ? "tls" : "handshake"))
     else this.advance(secure ? "tls" : "handshake")
     if (secure) this.socket.on("secureConnect", () => this.advance("handshake"))
-    this.sent = httpRequest({
-      createConnection: () => this.socket,
-      method: request.method,
-      path: request.target,
-      headers: request.headers.flat()
-    })
+    this.sent = this.ask(request)
     this.sent.on("error", (error) => this.fail(error))
     this.sent.on("upgrade", (response: IncomingMessage, socket: Socket, head: Uint8Array) => {
       const stream = new NodeByteStream(socket, head, this.peer)
@@ -95,6 +95,16 @@ class Dialling {
       if (statusCode === 101) this.finish(answered(headOf({ statusCode, rawHeaders }), []))
     })
     this.sent.end()
+  }
+
+  /** Starts the request; one that node refuses to write leaves no socket behind. */
+  private ask({ method, target, headers }: RequestHead): ClientRequest {
+    try {
+      return httpRequest({ createConnection: () => this.socket, method, path: target, headers: headers.flat() })
+    } catch (cause) {
+      this.socket.destroy()
+      throw cause
+    }
   }
 
   private dial({ tls, path, localAddress, duplex }: ConnectorOptions, { secure, hostname, port }: Destination): Duplex {

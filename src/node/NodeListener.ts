@@ -1,4 +1,4 @@
-import { createServer, Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { createServer, Server as HttpServer, type IncomingMessage } from "node:http"
 import { createServer as createSecureServer, Server as HttpsServer } from "node:https"
 import type { Server as NetServer, Socket } from "node:net"
 import type { Duplex } from "node:stream"
@@ -69,8 +69,8 @@ export const fromServer = (server: HttpServer | HttpsServer | NetServer | TlsSer
         if (server instanceof HttpServer || server instanceof HttpsServer) {
           const onUpgrade = upgraded(acceptor)
           yield* held(
-            () => server.on("upgrade", onUpgrade),
-            () => server.off("upgrade", onUpgrade)
+            () => server.on("upgrade", onUpgrade).prependListener("request", exchange.track),
+            () => server.off("upgrade", onUpgrade).off("request", exchange.track)
           )
           return addressesOf(server)
         }
@@ -126,14 +126,14 @@ const served = (server: HttpServer | HttpsServer, acceptor: Acceptor): Effect.Ef
       if (isTls) server.on("secureConnection", (socket: Socket) => peers.addSecure(socket))
       server.on("request", (message, response) => {
         peers.heard(message.socket)
-        peers.answers(message.socket, response)
+        exchange.track(message, response)
         acceptor.exchange(exchange.plain(message, response))
       })
       server.on("upgrade", (_, socket: Socket) => peers.heard(socket))
       server.on("upgrade", upgraded(acceptor))
       server.on("clientError", (error, socket) => {
         // Behind what is left of an earlier answer ours would be taken for a part of it.
-        if (peers.isAnswering(socket)) socket.destroy()
+        if (exchange.isAnswering(socket)) socket.destroy()
         else answerClientError(error, socket)
       })
       // A TLS handshake that fails ends its socket; the peer learns of it by TLS.
@@ -150,8 +150,12 @@ const served = (server: HttpServer | HttpsServer, acceptor: Acceptor): Effect.Ef
 
 const upgraded =
   (acceptor: Acceptor) =>
-  (message: IncomingMessage, socket: Socket, head: Uint8Array): void =>
-    acceptor.exchange(exchange.upgrade(message, socket, head))
+  (message: IncomingMessage, socket: Socket, head: Uint8Array): void => {
+    const asked = exchange.upgrade(message, socket, head)
+    // Pipelined behind a request whose answer is not over: that would be written into ours, or into frames.
+    if (exchange.isAnswering(socket)) asked.abort()
+    else acceptor.exchange(asked)
+  }
 
 /** The sockets of a server, among them those whose peers have said nothing yet. */
 class Peers {
@@ -159,7 +163,6 @@ class Peers {
   /** As they were accepted, below TLS; `closeAllConnections` knows none that came by an event, and none in between. */
   private readonly sockets = new Set<Socket>()
   private readonly silent = new Map<unknown, () => void>()
-  private readonly answering = new Set<Duplex>()
   private readonly closed: (this: Socket) => void
 
   constructor(acceptor: Acceptor) {
@@ -174,8 +177,8 @@ class Peers {
 
   /** TLS wraps the socket that was accepted in another one: the peer's address is what both have. */
   private static key(socket: Socket): unknown {
-    const { remoteAddress, remotePort } = socket
-    return remotePort === undefined ? socket : `${remoteAddress} ${remotePort}`
+    const { remoteAddress, remotePort, localAddress, localPort } = socket
+    return remotePort === undefined ? socket : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
   }
 
   add(socket: Socket, isTls: boolean): void {
@@ -203,15 +206,6 @@ class Peers {
     const settle = this.silent.get(key)
     this.silent.delete(key)
     settle?.()
-  }
-
-  answers(socket: Socket, response: ServerResponse): void {
-    this.answering.add(socket)
-    response.on("close", () => this.answering.delete(socket))
-  }
-
-  isAnswering(socket: Duplex): boolean {
-    return this.answering.has(socket)
   }
 
   destroy(): void {

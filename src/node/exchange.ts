@@ -1,6 +1,6 @@
 import { type IncomingMessage, ServerResponse, STATUS_CODES } from "node:http"
 import type { Socket } from "node:net"
-import { Readable } from "node:stream"
+import { type Duplex, Readable } from "node:stream"
 import type { ReadableStream as WebStream } from "node:stream/web"
 import { TLSSocket } from "node:tls"
 import type { HeaderList, ResponseHead } from "../protocol/Handshake.js"
@@ -87,6 +87,19 @@ export const plain = (message: IncomingMessage, response: ServerResponse): Excha
   }
 })
 
+/** The answers that a socket still owes: node parts a pipelined upgrade from its HTTP before they are written. */
+const owed = new WeakMap<Duplex, number>()
+
+/** Counts a request until its answer is over. */
+export const track = (message: IncomingMessage, response: ServerResponse): void => {
+  const { socket } = message
+  owed.set(socket, (owed.get(socket) ?? 0) + 1)
+  response.on("close", () => owed.set(socket, (owed.get(socket) ?? 1) - 1))
+}
+
+/** Whether bytes of an earlier answer may still follow on a socket, so that nothing of ours may come before them. */
+export const isAnswering = (socket: Duplex): boolean => (owed.get(socket) ?? 0) > 0
+
 /** A request that node has parted from its HTTP: the socket is ours, with what came behind the request. */
 export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Array): Exchange => {
   // Here its error listener is attached: a reset from now on is a value.
@@ -103,7 +116,11 @@ export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Arr
       const response = new ServerResponse(message)
       response.shouldKeepAlive = false
       response.assignSocket(socket)
+      // Node has taken its own listener off the socket, and a larger body waits for this.
+      const onDrain = () => void response.emit("drain")
+      socket.on("drain", onDrain)
       response.on("finish", () => {
+        socket.off("drain", onDrain)
         response.detachSocket(socket)
         // What the peer still sends is read: unread, it would make the system drop our answer with a reset.
         socket.resume()
