@@ -2,6 +2,7 @@ import * as Exit from "effect/Exit"
 import { ConnectionClosed } from "./ConnectionClosed.js"
 import type { Deadlines, Entry } from "./deadlines.js"
 import { Inbox, type Message, type Supplier } from "./inbox.js"
+import { macrotask } from "./macrotask.js"
 import { Outbox } from "./outbox.js"
 import { Pings } from "./pings.js"
 import type { Piece } from "./protocol/assembly.js"
@@ -39,10 +40,6 @@ const NEVER = Number.POSITIVE_INFINITY
 const NONE = -1
 
 const notHeard: Frame.Close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
-
-/** Runs behind the microtasks and the input that are there now. */
-const macrotask: (run: () => void) => void =
-  typeof setImmediate === "function" ? (run) => void setImmediate(run) : (run) => void setTimeout(run, 0)
 
 export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   readonly role: Frame.Role
