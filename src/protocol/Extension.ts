@@ -43,7 +43,7 @@ export interface Codec {
   readonly encode: (payload: Uint8Array, compress?: boolean | undefined) => Eventual<Uint8Array> | undefined
   /** The payload of a received message that has the reserved bits; more than `limit` bytes of it are a violation. */
   readonly decode: (payload: Uint8Array, limit: number) => Eventual<Uint8Array | Violation>
-  /** The connection is over: frees what is held for it, also while a result is still to come. */
+  /** The connection is over: frees what is held for it, also while a result is still to come. Must not throw. */
   readonly end?: (() => void) | undefined
 }
 
@@ -116,7 +116,14 @@ export const decode = (
   payload: Uint8Array,
   rsv: number,
   limit: number
-): Eventual<Uint8Array | Violation> => decodeFrom(codecs, codecs.length - 1, payload, rsv, limit)
+): Eventual<Uint8Array | Violation> => {
+  try {
+    return decodeFrom(codecs, codecs.length - 1, payload, rsv, limit)
+  } catch {
+    // Somebody else's code, in the transport's callback: it ends this connection, not the process.
+    return violation(CloseCode.InternalError, "an extension could not decode a message")
+  }
+}
 
 const decodeFrom = (
   codecs: ReadonlyArray<Codec>,
