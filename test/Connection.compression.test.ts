@@ -74,6 +74,7 @@ describe.each([
               compressed.push(payload.length)
               return deflater.deflate(payload)
             },
+            reset: () => deflater.reset(),
             end: () => deflater.end()
           }
         }
