@@ -55,12 +55,17 @@ export class Peer {
   }
 
   /** As frames of its role, in one write. */
-  encode(...frames: ReadonlyArray<FrameSpec>): Uint8Array {
+  encode(frames: ReadonlyArray<FrameSpec>): Uint8Array {
     return Buffer.concat(frames.map((frame) => encode(frame, this.role === "client")))
   }
 
   send(...frames: ReadonlyArray<FrameSpec>): void {
-    this.write(this.encode(...frames))
+    this.sendAll(frames)
+  }
+
+  /** For more frames than a call has room for. */
+  sendAll(frames: ReadonlyArray<FrameSpec>): void {
+    this.write(this.encode(frames))
   }
 
   /** In pieces of so many octets, with a turn of the event loop between them. */
@@ -96,7 +101,7 @@ export class Peer {
     return this.ended !== undefined
   }
 
-  /** The next head of HTTP; what follows it are frames, or `body`. */
+  /** The next head of HTTP; what follows it are frames, or a body. */
   head(): Promise<Head> {
     return this.when("a head of HTTP", () => {
       const end = this.bytes.indexOf("\r\n\r\n")
@@ -107,14 +112,11 @@ export class Peer {
     })
   }
 
-  /** So many octets of what follows a head. */
-  body(length: number): Promise<Uint8Array> {
-    return this.when(`a body of ${length} octets`, () => {
-      if (this.bytes.length < length) return undefined
-      const body = this.bytes.subarray(0, length)
-      this.bytes = this.bytes.subarray(length)
-      return body
-    })
+  /** An answer that opens nothing: its head, and all that follows until TCP is over. */
+  async answer(): Promise<{ readonly head: Head; readonly body: string }> {
+    const head = await this.head()
+    await this.over()
+    return { head, body: this.bytes.toString("utf8") }
   }
 
   /** What comes now are frames. */
@@ -143,10 +145,20 @@ export class Peer {
     await this.sees(Opcode.Text, text)
   }
 
-  /** Waits for the end of TCP, whatever comes before it. */
-  async over(): Promise<"end" | "reset"> {
-    const how = await this.when("the end of TCP", () => this.ended)
-    return how
+  /** The next message, whole. */
+  async message(): Promise<Uint8Array> {
+    const parts: Array<Uint8Array> = []
+    for (;;) {
+      const { fin, opcode, payload } = await this.frame("a message")
+      demand(opcode <= (parts.length === 0 ? Opcode.Binary : 0), `inside a message it sent opcode ${opcode}`)
+      parts.push(payload)
+      if (fin) return parts.length === 1 ? payload : Buffer.concat(parts)
+    }
+  }
+
+  /** Waits for the end of TCP, whatever comes before it, and says how it came. */
+  over(): Promise<"end" | "reset"> {
+    return this.when("the end of TCP", () => this.ended)
   }
 
   /** Takes what still comes, answers a close frame as every endpoint does, and waits for the end of TCP. RFC 6455 §7.1. */
@@ -231,6 +243,9 @@ export class Peer {
     })
   }
 }
+
+/** The text in a frame. */
+export const textOf = ({ payload }: Pick<Frame, "payload">): string => Buffer.from(payload).toString("utf8")
 
 export const show = ({ opcode, payload }: Pick<Frame, "opcode" | "payload">): string => {
   const bytes = Buffer.from(payload)
