@@ -1,5 +1,5 @@
 import type { FrameSpec } from "../wire.js"
-import { demand } from "./BlindSpot.js"
+import { demand, Problem } from "./BlindSpot.js"
 import type { Peer } from "./Peer.js"
 import { show } from "./Peer.js"
 
@@ -7,8 +7,9 @@ import { show } from "./Peer.js"
 
 /** The testee fails the connection with this code, without saying anything before; then TCP is over. RFC 6455 §7.1.7. */
 export const fails = async (peer: Peer, code: number): Promise<void> => {
-  const { close, frames } = await peer.rest()
-  demand(frames.length === 0, `before its close frame it sent ${frames.slice(0, 3).map(show).join(", ")}`)
+  const { close } = await peer.rest((frame) => {
+    throw new Problem(`before its close frame it sent ${show(frame)}`)
+  })
   demand(close !== undefined, `it ended TCP without a close frame, instead of ${code}`)
   demand(close.code === code, `it closed with ${close.code ?? "no code"} (${close.reason}), instead of ${code}`)
 }

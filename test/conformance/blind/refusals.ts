@@ -16,11 +16,12 @@ const lists = (value: string | undefined, member: string): boolean =>
 
 /** The answer to what was asked refuses, says why in a sentence, and TCP is over behind it. */
 export const seesRefusal = async (peer: Peer, { headers = {}, status }: Refusal): Promise<void> => {
-  const { body, head } = await peer.answer()
+  const head = await peer.head()
   demand(new RegExp(`^HTTP/1\\.1 ${status}( |$)`).test(head.start), `the answer was ${head.start}, not ${status}`)
   for (const [name, value] of Object.entries(headers)) {
     demand(lists(head.headers.get(name), value), `${name} was ${head.headers.get(name)}, not ${value}`)
   }
+  const body = await peer.body()
   demand(/^[A-Z].* .*[.!]\s*$/s.test(body), `the body is no sentence: ${JSON.stringify(body.slice(0, 80))}`)
   const length = head.headers.get("content-length")
   demand(length === undefined || Number(length) === Buffer.byteLength(body), `Content-Length is ${length}`)
