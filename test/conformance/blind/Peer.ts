@@ -96,11 +96,6 @@ export class Peer {
 
   // What it hears
 
-  /** How TCP ended, or that it has not. */
-  get isOver(): boolean {
-    return this.ended !== undefined
-  }
-
   /** The next head of HTTP; what follows it are frames, or a body. */
   head(): Promise<Head> {
     return this.when("a head of HTTP", () => {

@@ -1,7 +1,7 @@
-import type { FrameSpec } from "../wire.js"
+import { ping, text } from "../Case.js"
+import { type FrameSpec, Opcode } from "../wire.js"
 import { demand, Problem } from "./BlindSpot.js"
-import type { Peer } from "./Peer.js"
-import { show } from "./Peer.js"
+import { type Peer, show, textOf } from "./Peer.js"
 
 /** What many scenarios demand. */
 
@@ -18,4 +18,15 @@ export const fails = async (peer: Peer, code: number): Promise<void> => {
 export const refuses = async (peer: Peer, code: number, ...frames: ReadonlyArray<FrameSpec>): Promise<void> => {
   peer.send(...frames)
   await fails(peer, code)
+}
+
+/** Frames that come together with the end of a handshake. */
+export const glued: ReadonlyArray<FrameSpec> = [text("first"), ping("in between"), text("second")]
+
+/** Each of them was received; a pong may come before the echo of what was sent before its ping. RFC 6455 §5.5.3. */
+export const answersGlued = async (peer: Peer): Promise<void> => {
+  const seen = [await peer.frame(), await peer.frame(), await peer.frame()]
+  const texts = seen.filter(({ opcode }) => opcode === Opcode.Text).map(textOf)
+  const pongs = seen.filter(({ opcode }) => opcode === Opcode.Pong).map(textOf)
+  demand(texts.join() === "first,second" && pongs.join() === "in between", `it sent ${texts}, and pongs ${pongs}`)
 }

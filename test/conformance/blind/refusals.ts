@@ -27,6 +27,14 @@ export const seesRefusal = async (peer: Peer, { headers = {}, status }: Refusal)
   demand(length === undefined || Number(length) === Buffer.byteLength(body), `Content-Length is ${length}`)
 }
 
+/** The answer to what was asked is 101, and what is said then is echoed. */
+export const opens = async (peer: Peer): Promise<void> => {
+  const { start } = await peer.head()
+  demand(/^HTTP\/1\.1 101( |$)/.test(start), `the answer was ${start}, not 101`)
+  peer.startFraming()
+  await peer.echoes("let in")
+}
+
 /** A server gives the next client its echo, whatever another has done to it. */
 export const stillServes = async (bench: Bench, { port }: TesteeServer): Promise<void> => {
   const { peer } = await bench.upgrade(port)
@@ -50,8 +58,5 @@ export const isAccepted = async (bench: Bench, request: string, task: Task = {})
   const { port } = await bench.serve(task)
   const peer = await bench.connect(port)
   peer.write(request)
-  const { start } = await peer.head()
-  demand(/^HTTP\/1\.1 101( |$)/.test(start), `the answer was ${start}, not 101`)
-  peer.startFraming()
-  await peer.echoes("let in")
+  await opens(peer)
 }
