@@ -47,7 +47,8 @@ const run = async ({ isWanted, jobs, json, roles, target }: Options): Promise<bo
     const runner = await start(target, role)
     await runAll(runner, choose(cases), jobs, tell)
     await runner.stop()
-    await runAll(benchOf(testees[target], role), choose(blindSpots.filter(isOfRole(role))), jobs, tell)
+    const testee = testees[target]
+    if (testee !== undefined) await runAll(benchOf(testee, role), choose(blindSpots.filter(isOfRole(role))), jobs, tell)
   }
   const results = wanted.map(({ role, id }) => known.get(keyOf({ target, role, id }))!)
   print(`${table(results)}\n`)

@@ -14,12 +14,6 @@ export const fails = async (peer: Peer, code: number): Promise<void> => {
   demand(close.code === code, `it closed with ${close.code ?? "no code"} (${close.reason}), instead of ${code}`)
 }
 
-/** The testee takes these frames for what they are: a violation with this code. */
-export const refuses = async (peer: Peer, code: number, ...frames: ReadonlyArray<FrameSpec>): Promise<void> => {
-  peer.send(...frames)
-  await fails(peer, code)
-}
-
 /** Frames that come together with the end of a handshake. */
 export const glued: ReadonlyArray<FrameSpec> = [text("first"), ping("in between"), text("second")]
 
