@@ -7,7 +7,7 @@ import { hex, masked, open, plain, settle } from "./support.js"
 const normal = { code: 1000, reason: "" }
 const roles = ["server", "client"] as const
 
-describe("an end that is not agreed", () => {
+describe("L6, D5: an end that is not agreed", () => {
   it.scoped.each(roles)("the peer's end of stream without a Close, for a %s", (role) =>
     Effect.gen(function* () {
       const { connection, peer } = yield* open(role)
@@ -167,7 +167,7 @@ describe("an end that is not agreed", () => {
   )
 })
 
-describe("what there was of a connection (L6)", () => {
+describe("L6: what there was of a connection", () => {
   it.scoped("is told with its end: how long it was open, and the bytes of its frames both ways", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* open("server")

@@ -38,7 +38,7 @@ const tracing = (role: Frame.Role) => {
 
 const long = new TextEncoder().encode("é".repeat(100))
 
-describe("a frame as a line", () => {
+describe("L8: a frame as a line", () => {
   it.each<readonly [Frame.Frame, string]>([
     [Frame.text("Hello"), 'TEXT "Hello" [5 bytes]'],
     [Frame.text(""), "TEXT [0 bytes]"],
@@ -79,7 +79,7 @@ describe("a frame as a line", () => {
   })
 })
 
-describe("the log (L8)", () => {
+describe("L8: the log", () => {
   const logged = (level: LogLevel.LogLevel) => {
     const lines: Array<string> = []
     const logger = Logger.make(({ message, logLevel }) => void lines.push(`${logLevel.label} ${String(message)}`))
