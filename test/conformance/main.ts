@@ -12,12 +12,12 @@ import { startClient, startServer, type TargetName } from "./targets.js"
 const print = (text: string): void => console.log(text)
 
 /** A target in a role, and the harness at its other end. */
-const start = async (target: TargetName, role: Role): Promise<Runner> => {
+const start = async (target: TargetName, role: Role, compresses: boolean): Promise<Runner> => {
   if (role === "server") {
-    const server = await startServer(target)
+    const server = await startServer(target, compresses)
     return { ...againstServer(server.port), stop: server.stop }
   }
-  const client = startClient(target)
+  const client = startClient(target, compresses)
   const runner = await againstClient(client)
   return { ...runner, stop: () => runner.stop().then(client.stop) }
 }
@@ -30,9 +30,12 @@ const sorted = (results: Iterable<Result>): ReadonlyArray<Result> =>
 const run = async ({ isWanted, jobs, json, roles, target }: Options): Promise<boolean> => {
   const known = new Map((json === undefined ? [] : load(json)).map((result) => [keyOf(result), result]))
   const wanted = cases.filter(isWanted)
-  for (const role of roles) {
-    const runner = await start(target, role)
-    const left = wanted.filter(({ id }) => !known.has(keyOf({ target, role, id })))
+  for (const [role, compresses] of roles.flatMap((role) => [[role, false] as const, [role, true] as const])) {
+    const left = wanted.filter(
+      ({ deflate, id }) => (deflate !== undefined) === compresses && !known.has(keyOf({ target, role, id }))
+    )
+    if (left.length === 0) continue
+    const runner = await start(target, role, compresses)
     await runAll(runner, left, jobs, (test: Case, verdict: Verdict, milliseconds: number) => {
       const result = { target, role, id: test.id, milliseconds, ...verdict }
       known.set(keyOf(result), result)

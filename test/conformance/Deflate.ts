@@ -1,0 +1,90 @@
+import { Buffer } from "node:buffer"
+import { constants, deflateRawSync, inflateRawSync } from "node:zlib"
+import type { Agreement, Side } from "./extensions.js"
+import { inflate } from "./inflate.js"
+import { Misconduct } from "./wire.js"
+
+/**
+ * The harness's own permessage-deflate. Each message is a call of its own with
+ * what came before as dictionary, so that a context is taken over where it was
+ * agreed, and cannot be where it was not. RFC 7692 §7.2.
+ */
+
+/** What a flush ends with and no message carries. RFC 7692 §7.2.1. */
+const TAIL = Buffer.of(0, 0, 255, 255)
+
+/** DEFLATE's own furthest reach. */
+const MAX_BITS = 15
+
+/** zlib's smallest window; it reaches 250 octets back, which fits in a window of 8 bits as well. */
+const MIN_ZLIB_BITS = 9
+
+const NOTHING = Buffer.alloc(0)
+
+/** The last octets that a side's messages may reach back to. */
+class History {
+  bytes: Buffer = NOTHING
+  private readonly side: Side
+
+  constructor(side: Side) {
+    this.side = side
+  }
+
+  push(message: Uint8Array): void {
+    if (this.side.noContextTakeover) return
+    const size = 2 ** this.side.windowBits
+    if (message.length >= size) this.bytes = Buffer.from(message.subarray(message.length - size))
+    else
+      this.bytes = Buffer.concat([this.bytes.subarray(Math.max(0, this.bytes.length + message.length - size)), message])
+  }
+}
+
+export class Deflate {
+  private readonly own: Side
+  private readonly peer: Side
+  private readonly sent: History
+  private readonly received: History
+
+  constructor({ own, peer }: Agreement) {
+    this.own = own
+    this.peer = peer
+    this.sent = new History(own)
+    this.received = new History(peer)
+  }
+
+  /** A message as its frames carry it. */
+  compress(message: Uint8Array): Uint8Array {
+    const { bytes } = this.sent
+    const flushed = deflateRawSync(message, {
+      finishFlush: constants.Z_SYNC_FLUSH,
+      chunkSize: Math.max(1_024, message.length),
+      memLevel: 8,
+      windowBits: Math.max(MIN_ZLIB_BITS, this.own.windowBits),
+      ...(bytes.length > 0 && { dictionary: bytes })
+    })
+    this.sent.push(message)
+    // §7.2.3.6: a message of nothing is one octet.
+    return flushed.length > TAIL.length ? flushed.subarray(0, -TAIL.length) : Buffer.of(0)
+  }
+
+  /** Throws `Misconduct` where the message does not keep to what was agreed. */
+  decompress(data: Uint8Array): Uint8Array {
+    try {
+      const message = this.inflate(Buffer.concat([data, TAIL]))
+      this.received.push(message)
+      return message
+    } catch (error) {
+      throw new Misconduct(`bad deflate data: ${error instanceof Error ? error.message : String(error)}`, 1007)
+    }
+  }
+
+  private inflate(data: Uint8Array): Uint8Array {
+    const { bytes } = this.received
+    if (this.peer.windowBits < MAX_BITS) return inflate(data, bytes, 2 ** this.peer.windowBits)
+    return inflateRawSync(data, {
+      finishFlush: constants.Z_SYNC_FLUSH,
+      chunkSize: Math.max(1_024, 8 * data.length),
+      ...(bytes.length > 0 && { dictionary: bytes })
+    })
+  }
+}
