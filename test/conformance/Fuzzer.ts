@@ -2,7 +2,7 @@ import { Buffer, isUtf8 } from "node:buffer"
 import type { Socket } from "node:net"
 import { type Event, fragments, type Message } from "./Case.js"
 import type { Deflate } from "./Deflate.js"
-import { encode, type Frame, FrameReader, type FrameSpec, Misconduct, Opcode } from "./wire.js"
+import { encode, type Frame, FrameReader, type FrameSpec, Misconduct, Opcode, RSV1 } from "./wire.js"
 
 /** The harness's own end of a connection: it sends anything, checks all that comes, and remembers who did what. */
 
@@ -30,8 +30,6 @@ export interface Observation {
 
 /** How long the testee has to answer a close frame and to drop TCP, in milliseconds. */
 const GRACE = 1_000
-
-const RSV1 = 4
 
 /** RFC 6455 §7.4.1 and §7.4.2, with what IANA registered since: a close frame may say these. */
 const mayBeSaid = (code: number): boolean =>

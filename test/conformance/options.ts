@@ -18,11 +18,15 @@ export const usage = `tsx test/conformance/main.ts [options] [cases, as 1.* or 6
   --role server|client   which of the target's roles is tested: both unless told otherwise
   --target ours|ws       who is tested: ours
   --jobs N               cases at a time: 4
-  --quick                groups 1-7 and 10, a sample of 9
+  --quick                groups 1-7 and 10, a sample of 9, 12 and 13
   --json FILE            keeps the results there; what has a verdict in it is not run again`
 
-/** Of group 9: each kind of case once, the short ones. */
-const sample = new Set(["9.1.3", "9.2.3", "9.3.4", "9.4.4", "9.5.4", "9.6.4", "9.7.3", "9.8.3"])
+/** Each kind of case, file and set of parameters once, mostly the short ones. */
+const sample = new Set([
+  ...["9.1.3", "9.2.3", "9.3.4", "9.4.4", "9.5.4", "9.6.4", "9.7.3", "9.8.3"],
+  ...["12.1.1", "12.2.3", "12.3.5", "12.4.11", "12.5.4"],
+  ...["13.1.2", "13.2.4", "13.3.4", "13.4.3", "13.5.8", "13.6.11", "13.7.5"]
+])
 
 export const isQuick = (id: string): boolean => groupOf(id) <= 7 || groupOf(id) === 10 || sample.has(id)
 

@@ -9,6 +9,9 @@ import { randomBytes } from "node:crypto"
 
 export const Opcode = { Continuation: 0, Text: 1, Binary: 2, Close: 8, Ping: 9, Pong: 10 } as const
 
+/** As `FrameSpec.rsv` says it: RFC 7692 §6 has it say that a message is compressed. */
+export const RSV1 = 4
+
 /** Any frame at all, the ones that no endpoint may send included. */
 export interface FrameSpec {
   /** 0 to 15. */
