@@ -57,12 +57,15 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private readonly decoder: FrameDecoder
   readonly stream: ByteStream
   private readonly settings: Settings
+  private readonly codecs: ReadonlyArray<Codec>
   private readonly deadlines: Deadlines
   private readonly watch: Watch
   readonly pings: Pings
 
   /** What ends the connection and stands behind messages that have not been taken. */
   private late: Array<Change> = []
+  /** What the transport says while an extension takes its time with a message: it comes behind that. */
+  private behind: Array<() => void> = []
   private paused = false
   /** Milliseconds of the Clock, at the latest chunk. */
   private now: number
@@ -82,6 +85,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.role = role
     this.stream = stream
     this.settings = settings
+    this.codecs = codecs
     this.deadlines = deadlines
     this.now = deadlines.now()
     this.watch = new Watch(settings, this.now)
@@ -110,18 +114,32 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     const wasInDoubt = this.watch.heard(now)
     this.completed = false
     this.outbox.cork()
-    const violation = this.decoder.decode(bytes)
+    this.hasRead(this.decoder.decode(bytes), wasInDoubt)
+  }
+
+  /** An extension that has taken its time is done: what has come meanwhile is read as if it came now. */
+  decoded(): void {
+    this.now = this.deadlines.now()
+    this.completed = false
+    this.outbox.cork()
+    this.hasRead(this.decoder.proceed(), false)
+    if (this.decoder.isSuspended) return
+    for (const run of this.behind.splice(0)) run()
+  }
+
+  private hasRead(violation: Frame.Violation | undefined, wasInDoubt: boolean): void {
     if (violation !== undefined) this.later((state) => Protocol.fail(state, violation))
-    const hasBegun = this.watch.read(this.decoder.isPartial, this.completed, now)
+    const hasBegun = this.watch.read(this.decoder.isPartial, this.completed, this.now)
     if ((hasBegun || wasInDoubt) && this.isOpen) this.scheduleBy(this.watch.dueAt)
-    if (this.isOpen && !this.paused && this.inbox.isFull()) this.pause()
+    this.pauseOrResume()
     // Last, since the handler may go on inside: what it answers leaves in one write with the pongs.
     this.inbox.wakeInline()
     this.outbox.uncork()
   }
 
   end(): void {
-    this.later(Protocol.receiveEnd)
+    if (this.decoder.isSuspended) this.behind.push(() => this.end())
+    else this.later(Protocol.receiveEnd)
   }
 
   drain(): void {
@@ -129,6 +147,11 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   closed(error: TransportError | undefined): void {
+    if (this.decoder.isSuspended) this.behind.push(() => this.lost(error))
+    else this.lost(error)
+  }
+
+  private lost(error: TransportError | undefined): void {
     // Nothing can be answered any more: what stands before it is acted on now.
     this.actOnLate()
     this.transition((state) => Protocol.lose(state, error))
@@ -178,7 +201,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   roomy(): void {
-    this.unpause()
+    this.pauseOrResume()
   }
 
   /** How the connection ended; asked for when it has. */
@@ -209,7 +232,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   /** Cuts the connection now. */
   cut(): void {
-    this.closed(undefined)
+    this.lost(undefined)
   }
 
   /** Calls back when nothing is left of the connection; at once where that is so. Returns how to take that back. */
@@ -294,11 +317,14 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
         if (before._tag === "Open") {
           // §5.5.1, §1.4: what comes now is read for its limits and thrown away; unread messages do not hold up the end.
           this.decoder.discard()
-          this.unpause()
+          this.pauseOrResume()
           this.closeDue = this.deadlines.now() + this.settings.closeTimeout
           this.deadlines.set(this, this.closeDue)
         }
-        if (state._tag === "Draining") this.settle()
+        if (state._tag === "Draining") {
+          this.settle()
+          this.pauseOrResume()
+        }
         return
       case "Closed":
         this.deadlines.remove(this)
@@ -313,21 +339,28 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.outbox.end()
     this.pings.end()
     this.inbox.end()
+    this.decoder.end()
+    for (const { end } of this.codecs) end?.()
+    for (const run of this.behind.splice(0)) run()
   }
 
   // Reading and not reading
 
-  private pause(): void {
-    this.paused = true
-    this.stream.pause()
-    this.inbox.awaitRoom()
+  /** Reads on, unless the inbox is full or an extension takes its time. */
+  private pauseOrResume(): void {
+    const isFull = this.isOpen && this.inbox.isFull()
+    if (isFull) this.inbox.awaitRoom()
+    if ((isFull || this.decoder.isSuspended) !== this.paused) this.toggle()
   }
 
-  private unpause(): void {
-    if (!this.paused) return
-    this.paused = false
-    this.watch.restart(this.deadlines.now())
-    this.stream.resume()
+  private toggle(): void {
+    this.paused = !this.paused
+    if (this.paused) {
+      this.stream.pause()
+    } else {
+      this.watch.restart(this.deadlines.now())
+      this.stream.resume()
+    }
   }
 
   // Time

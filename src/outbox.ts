@@ -1,4 +1,5 @@
 import type { Message } from "./inbox.js"
+import { type Encoded, encodedAtOnce } from "./protocol/Extension.js"
 import { Opcode } from "./protocol/Frame.js"
 import { type FrameEncoder, maxHeader } from "./protocol/FrameEncoder.js"
 import { allocateArena, copyOf } from "./protocol/native.js"
@@ -29,6 +30,10 @@ const SHARED_MINIMUM = 32_768
 const COPIED = 65_536
 
 const shared: Arena = { memory: new Uint8Array(0), start: 0, end: 0 }
+
+/** Where texts are turned into bytes for extensions, which are done with them when they return. */
+let texts: Uint8Array | undefined
+
 let owner: Outbox | undefined
 
 let scheduled: Array<Outbox> = []
@@ -61,6 +66,9 @@ export class Outbox {
   /** A fragmented message is on its way, and no other message may come between. RFC 6455 §5.4. */
   private locked = false
   private lockWaiter: Waiter | undefined
+  /** An extension takes its time with a message of so many bytes, and no other message may overtake it. */
+  private encoding: number | undefined
+  private hasEnded = false
   private readonly stream: ByteStream
   private readonly encoder: FrameEncoder
   private readonly highWaterMark: number
@@ -71,19 +79,14 @@ export class Outbox {
     this.highWaterMark = highWaterMark
   }
 
-  /** Whether a message is copied when it is sent, so that its memory is the sender's again at once. */
-  static copies(message: Message): boolean {
-    return typeof message === "string" || message.length <= COPIED
-  }
-
   /** Whether a message can be sent now, without a look at the marks. */
   get isFree(): boolean {
-    return !this.congested && !this.locked && this.waiters.length === 0
+    return !this.congested && !this.locked && this.encoding === undefined && this.waiters.length === 0
   }
 
   /** Whether a message can be sent now. */
   get isOpenForMessages(): boolean {
-    return !this.locked && this.waiters.length === 0 && !this.isFull()
+    return !this.locked && this.encoding === undefined && this.waiters.length === 0 && !this.isFull()
   }
 
   isFull(): boolean {
@@ -94,15 +97,16 @@ export class Outbox {
   bufferedAmount(): number {
     const own = this.own === undefined ? 0 : this.own.end - this.own.start
     const inShared = owner === this ? shared.end - shared.start : 0
-    return own + inShared + this.preparedSize + this.stream.bufferedAmount()
+    return own + inShared + this.preparedSize + (this.encoding ?? 0) + this.stream.bufferedAmount()
   }
 
   /**
    * Puts a message among what is to be sent. False where its memory is the
-   * transport's for a while: `onDrain` says when it is free again.
+   * transport's for a while, or an extension takes its time: `onDrain` says
+   * when that is over.
    */
-  message(message: Message): boolean {
-    if (this.encoder.transforms) return this.transformed(message)
+  message(message: Message, compress?: boolean | undefined): boolean {
+    if (this.encoder.transforms) return this.transformed(message, compress)
     if (typeof message === "string") return this.frame(Opcode.Text, true, message)
     return this.frame(Opcode.Binary, true, message)
   }
@@ -126,11 +130,29 @@ export class Outbox {
     return true
   }
 
-  private transformed(message: Message): boolean {
+  private transformed(message: Message, compress: boolean | undefined): boolean {
     const isText = typeof message === "string"
-    const bytes = isText ? utf8.encode(message) : message
-    const { payload, rsv } = this.encoder.transform(bytes)
-    return this.bytes(isText ? Opcode.Text : Opcode.Binary, true, payload, rsv, isText || payload !== bytes)
+    const bytes = isText ? bytesOf(message) : message
+    const encoded = this.encoder.transform(bytes, compress)
+    const opcode = isText ? Opcode.Text : Opcode.Binary
+    if (typeof encoded !== "function") {
+      const { payload, rsv } = encoded
+      if (payload === bytes) return this.bytes(opcode, true, payload, rsv, isText)
+      // A codec's memory is not ours to keep, so what is not copied anyway is copied here.
+      const ours = payload.length > COPIED ? copyOf(payload, 0, payload.length) : payload
+      return this.bytes(opcode, true, ours, rsv, true)
+    }
+    this.encoding = bytes.length
+    encoded((encoded) => this.encoded(opcode, encoded))
+    return false
+  }
+
+  /** An extension that has taken its time is done. */
+  private encoded(opcode: Opcode, { payload, rsv }: Encoded): void {
+    this.encoding = undefined
+    if (this.hasEnded) return
+    this.bytes(opcode, true, payload, rsv, true)
+    if (!this.congested) this.hasDrained()
   }
 
   /** A payload that goes out from where it lies; a client masks, and does that in a copy. */
@@ -245,7 +267,10 @@ export class Outbox {
       this.control(Opcode.Pong, payload)
     }
     this.flush()
-    if (this.congested) return
+    if (!this.congested && this.encoding === undefined) this.hasDrained()
+  }
+
+  private hasDrained(): void {
     this.drains++
     for (const waiter of this.draining.splice(0)) waiter.proceed()
     this.proceed()
@@ -253,6 +278,7 @@ export class Outbox {
 
   /** The connection will not send any more: whoever waits finds that out. */
   end(): void {
+    this.hasEnded = true
     if (owner === this) {
       shared.end = shared.start
       owner = undefined
@@ -305,6 +331,7 @@ export class Outbox {
   }
 
   private proceed(): void {
+    if (this.encoding !== undefined) return
     if (this.locked) {
       if (this.lockWaiter === undefined || this.isFull()) return
       const { proceed } = this.lockWaiter
@@ -312,7 +339,9 @@ export class Outbox {
       proceed()
       return
     }
-    while (this.waiters.length > 0 && !this.locked && !this.isFull()) this.waiters.shift()!.proceed()
+    while (this.waiters.length > 0 && !this.locked && this.encoding === undefined && !this.isFull()) {
+      this.waiters.shift()!.proceed()
+    }
   }
 
   /** Memory with room for so many bytes behind its end, in the order of what was sent before. */
@@ -375,6 +404,13 @@ export class Outbox {
     this.congested = true
     return false
   }
+}
+
+/** A text's bytes; those of a short one lie where the next one's will. */
+const bytesOf = (text: string): Uint8Array => {
+  if (text.length * 3 > encodedAtOnce) return utf8.encode(text)
+  texts ??= allocateArena(encodedAtOnce)
+  return texts.subarray(0, utf8.write(texts, text, 0))
 }
 
 const renewShared = (): void => {

@@ -41,8 +41,8 @@ export class FrameEncoder {
   }
 
   /** The payload that the agreed extensions make of a message, and their reserved bits. */
-  transform(payload: Uint8Array): { readonly payload: Uint8Array; readonly rsv: number } {
-    return Extension.encode(this.codecs, payload)
+  transform(payload: Uint8Array, compress: boolean | undefined): Extension.Eventual<Extension.Encoded> {
+    return Extension.encode(this.codecs, payload, compress)
   }
 
   /**
