@@ -35,12 +35,13 @@ const GRACE = 1_000
 const mayBeSaid = (code: number): boolean =>
   (code >= 1000 && code <= 1011 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999)
 
-/** What is wrong with a frame by itself. RFC 6455 §5.1, §5.2, §5.5. */
-const faultOf = (frame: Frame, isClient: boolean, isDeflating: boolean): string | undefined => {
-  if (frame.masked === isClient) return frame.masked ? "a masked frame of a server" : "an unmasked frame of a client"
-  // RFC 7692 §6.1: RSV1 is for the first frame of a message.
-  const mayBeCompressed = isDeflating && (frame.opcode === Opcode.Text || frame.opcode === Opcode.Binary)
-  if (frame.rsv !== 0 && !(frame.rsv === RSV1 && mayBeCompressed)) return `reserved bits ${frame.rsv}`
+/** What is wrong with a frame by itself, where an extension owns these bits of messages. RFC 6455 §5.1, §5.2, §5.5. */
+export const faultOf = (frame: Frame, isClient: boolean, negotiated = 0): string | undefined => {
+  const isMasked = frame.key !== undefined
+  if (isMasked === isClient) return isMasked ? "a masked frame of a server" : "an unmasked frame of a client"
+  // RFC 7692 §6.1: they are for the first frame of a message.
+  const owned = frame.opcode === Opcode.Text || frame.opcode === Opcode.Binary ? negotiated : 0
+  if ((frame.rsv & ~owned) !== 0) return `reserved bits ${frame.rsv}`
   if (!frame.isMinimal) return "a length that is not minimal"
   if (frame.opcode > 10 || (frame.opcode > 2 && frame.opcode < 8)) return `the reserved opcode ${frame.opcode}`
   if (frame.opcode < 8) return undefined
@@ -204,7 +205,7 @@ export class Fuzzer {
     if (this.fault !== undefined) return
     // §5.5.1: nothing follows a close frame.
     if (this.closeReceived !== undefined) throw new Misconduct("a frame behind the close frame")
-    const fault = faultOf(frame, this.isClient, this.deflate !== undefined)
+    const fault = faultOf(frame, this.isClient, this.deflate === undefined ? 0 : RSV1)
     if (fault !== undefined) throw new Misconduct(fault)
     switch (frame.opcode) {
       case Opcode.Close:

@@ -3,6 +3,8 @@ import { Context, Effect, Exit, Layer, ManagedRuntime, Scope } from "effect"
 import { Connection, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { NodeConnector, NodeListener } from "effect-websockets/node"
 import { WebSocket, WebSocketServer as WsServer } from "ws"
+import { ours } from "./blind/oursTestee.js"
+import type { Testee } from "./blind/Testee.js"
 
 /** Who is tested: peers that echo every message with its type, and do nothing else. */
 
@@ -25,8 +27,7 @@ const limits: Connection.ConnectionOptions = { maxMessageSize: 2 ** 25, maxFragm
 /** Every message is compressed, whatever its length. */
 const compression = { threshold: 0 }
 
-const optionsOf = (compresses: boolean): Connection.ConnectionOptions =>
-  compresses ? Object.assign({}, limits, { compression }) : limits
+const optionsOf = (compresses: boolean) => ({ ...limits, compression: compresses && compression })
 
 const echo = (connection: Connection.Connection) =>
   Connection.runForEach(connection, (message) => connection.send(message))
@@ -93,3 +94,6 @@ export const startServer = (name: TargetName, compresses = false): Promise<Serve
 
 export const startClient = (name: TargetName, compresses = false): ClientTarget =>
   name === "ours" ? oursClient(compresses) : wsClient(compresses)
+
+/** Who plays the scenarios of the blind spots. */
+export const testees: Partial<Record<TargetName, Testee>> = { ours }
