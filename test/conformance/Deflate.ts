@@ -40,7 +40,7 @@ class History {
 }
 
 export class Deflate {
-  private readonly own: Side
+  readonly own: Side
   private readonly peer: Side
   private readonly sent: History
   private readonly received: History

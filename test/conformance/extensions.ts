@@ -81,7 +81,11 @@ const read = ({ name, parameters }: Extension, isOffer: boolean): Parameters => 
   return { ...sides, canLimitClient: seen.has("client_max_window_bits") }
 }
 
-const sideOf = ({ noContextTakeover = false, windowBits = 15 }: Demand): Side => ({ noContextTakeover, windowBits })
+/** What a side does that is asked no more than this. */
+export const sideOf = ({ noContextTakeover = false, windowBits = 15 }: Demand): Side => ({
+  noContextTakeover,
+  windowBits
+})
 
 const format = (role: Role, { noContextTakeover = false, windowBits }: Demand): string =>
   (noContextTakeover ? `; ${role}_no_context_takeover` : "") +
