@@ -1,7 +1,7 @@
 import { Buffer, isUtf8 } from "node:buffer"
 import type { Socket } from "node:net"
 import { type Event, fragments, type Message } from "./Case.js"
-import type { Deflate } from "./Deflate.js"
+import type { Deflate, Place } from "./Deflate.js"
 import { encode, type Frame, FrameReader, type FrameSpec, Misconduct, Opcode, RSV1 } from "./wire.js"
 
 /** The harness's own end of a connection: it sends anything, checks all that comes, and remembers who did what. */
@@ -119,11 +119,13 @@ export class Fuzzer {
     return encode(frame, this.isClient)
   }
 
-  /** Sends a message, compressed where that was agreed on. */
-  send({ type, payload }: Message, fragment = Number.POSITIVE_INFINITY): void {
+  /** Sends a message of a row, compressed where that was agreed on. */
+  send({ type, payload }: Message, place: Place, fragment = Number.POSITIVE_INFINITY): void {
     const opcode = type === "text" ? Opcode.Text : Opcode.Binary
     const message =
-      this.deflate === undefined ? { opcode, payload } : { opcode, payload: this.deflate.compress(payload), rsv: RSV1 }
+      this.deflate === undefined
+        ? { opcode, payload }
+        : { opcode, payload: this.deflate.compress(payload, place), rsv: RSV1 }
     this.write(Buffer.concat(fragments(message, fragment).map((frame) => this.encode(frame))))
   }
 

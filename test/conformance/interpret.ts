@@ -103,7 +103,7 @@ class Player {
     const timer = setTimeout(() => fuzzer.giveUp(), this.patience)
     for (let n = 0; n < count && !fuzzer.isOver; n++) {
       const sent = message(n)
-      fuzzer.send(sent, fragment)
+      fuzzer.send(sent, { row: message, n }, fragment)
       const echo = await this.nextMessage()
       if (echo === undefined) break
       if (!isSame(test, sent, echo)) fuzzer.fail(`an echo of message ${n} that is another`, 1002)
