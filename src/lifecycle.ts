@@ -2,32 +2,26 @@ import * as Exit from "effect/Exit"
 import { ConnectionClosed } from "./ConnectionClosed.js"
 import type { Deadlines, Entry } from "./deadlines.js"
 import { Inbox, type Message, type Supplier } from "./inbox.js"
+import { macrotask } from "./macrotask.js"
 import { Outbox } from "./outbox.js"
 import { Pings } from "./pings.js"
 import type { Piece } from "./protocol/assembly.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Codec } from "./protocol/Extension.js"
 import * as Frame from "./protocol/Frame.js"
-import { FrameDecoder, type Limits, type Receiver } from "./protocol/FrameDecoder.js"
+import { FrameDecoder, type Receiver } from "./protocol/FrameDecoder.js"
 import { FrameEncoder, type MaskingKeys } from "./protocol/FrameEncoder.js"
 import * as Protocol from "./protocol/Protocol.js"
+import type { Settings } from "./settings.js"
 import type { ByteStream, Sink } from "./Transport.js"
 import type { TransportError } from "./TransportError.js"
-import { type Intervals, Watch } from "./watch.js"
+import { Watch } from "./watch.js"
 
 /**
  * One connection at work, without Effect: bytes come in from the transport,
  * messages go to the inbox, what is sent goes through the outbox, and the
  * state of the closing handshake changes in one place.
  */
-
-/** A connection's settings as numbers: milliseconds, bytes, counts; Infinity turns a deadline off. */
-export interface Settings extends Limits, Intervals {
-  readonly closeTimeout: number
-  readonly maxPingsPerSecond: number
-  readonly receiveHighWaterMark: number
-  readonly sendHighWaterMark: number
-}
 
 export interface Parts {
   readonly role: Frame.Role
@@ -45,9 +39,7 @@ type Change = (state: Protocol.State) => Protocol.Step
 const NEVER = Number.POSITIVE_INFINITY
 const NONE = -1
 
-/** Runs behind the microtasks and the input that are there now. */
-const macrotask: (run: () => void) => void =
-  typeof setImmediate === "function" ? (run) => void setImmediate(run) : (run) => void setTimeout(run, 0)
+const notHeard: Frame.Close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
 
 export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   readonly role: Frame.Role
@@ -138,8 +130,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   end(): void {
-    if (this.decoder.isSuspended) this.behind.push(() => this.end())
-    else this.later(Protocol.receiveEnd)
+    this.inOrder(() => this.later(Protocol.receiveEnd))
   }
 
   drain(): void {
@@ -147,14 +138,17 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   closed(error: TransportError | undefined): void {
-    if (this.decoder.isSuspended) this.behind.push(() => this.lost(error))
-    else this.lost(error)
+    this.inOrder(() => {
+      // Nothing can be answered any more: what stands before it is acted on now.
+      this.actOnLate()
+      this.transition((state) => Protocol.lose(state, error))
+    })
   }
 
-  private lost(error: TransportError | undefined): void {
-    // Nothing can be answered any more: what stands before it is acted on now.
-    this.actOnLate()
-    this.transition((state) => Protocol.lose(state, error))
+  /** Behind a message for which an extension takes its time. */
+  private inOrder(run: () => void): void {
+    if (this.decoder.isSuspended) this.behind.push(run)
+    else run()
   }
 
   // From the decoder
@@ -228,11 +222,6 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   startClose(close: Frame.Close): void {
     this.actOnLate()
     this.transition((state) => Protocol.startClose(state, close))
-  }
-
-  /** Cuts the connection now. */
-  cut(): void {
-    this.lost(undefined)
   }
 
   /** Calls back when nothing is left of the connection; at once where that is so. Returns how to take that back. */
@@ -350,17 +339,15 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private pauseOrResume(): void {
     const isFull = this.isOpen && this.inbox.isFull()
     if (isFull) this.inbox.awaitRoom()
-    if ((isFull || this.decoder.isSuspended) !== this.paused) this.toggle()
-  }
-
-  private toggle(): void {
-    this.paused = !this.paused
-    if (this.paused) {
+    const isHeld = isFull || this.decoder.isSuspended
+    if (isHeld === this.paused) return
+    this.paused = isHeld
+    if (isHeld) {
       this.stream.pause()
-    } else {
-      this.watch.restart(this.deadlines.now())
-      this.stream.resume()
+      return
     }
+    this.watch.restart(this.deadlines.now())
+    this.stream.resume()
   }
 
   // Time
@@ -399,11 +386,9 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
       case "quiet":
         this.sendPing()
         break
-      case "dead": {
-        const close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
-        this.transition((state) => Protocol.abandon(state, close))
+      case "dead":
+        this.transition((state) => Protocol.abandon(state, notHeard))
         return
-      }
       case "unfinished": {
         const reason = `a message was not complete within messageTimeout (${messageTimeout} ms)`
         this.transition((state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason)))

@@ -1,10 +1,11 @@
 import type { Message } from "./inbox.js"
-import { type Encoded, encodedAtOnce } from "./protocol/Extension.js"
+import type { Encoded } from "./protocol/Extension.js"
 import { Opcode } from "./protocol/Frame.js"
 import { type FrameEncoder, maxHeader } from "./protocol/FrameEncoder.js"
 import { allocateArena, copyOf } from "./protocol/native.js"
 import * as utf8 from "./protocol/utf8.js"
 import type { ByteStream } from "./Transport.js"
+import { type Proceed, type TakeBack, Waiters } from "./waiters.js"
 
 /**
  * What one connection is about to send.
@@ -31,9 +32,6 @@ const COPIED = 65_536
 
 const shared: Arena = { memory: new Uint8Array(0), start: 0, end: 0 }
 
-/** Where texts are turned into bytes for extensions, which are done with them when they return. */
-let texts: Uint8Array | undefined
-
 let owner: Outbox | undefined
 
 let scheduled: Array<Outbox> = []
@@ -41,11 +39,6 @@ const flushScheduled = (): void => {
   const list = scheduled
   scheduled = []
   for (const outbox of list) outbox.flushNow()
-}
-
-/** Who waits until there is room, or until the transport has drained. */
-interface Waiter {
-  readonly proceed: () => void
 }
 
 export class Outbox {
@@ -59,13 +52,11 @@ export class Outbox {
   private isCorked = false
   /** Above the high-water mark only the newest ping is answered. RFC 6455 §5.5.3. */
   private latePong: Uint8Array | undefined
-  private waiters: Array<Waiter> = []
+  private waiters: Waiters | undefined
   /** How often the transport has drained: who wants to wait for that sees whether it has come meanwhile. */
   drains = 0
-  private draining: Array<Waiter> = []
   /** A fragmented message is on its way, and no other message may come between. RFC 6455 §5.4. */
   private locked = false
-  private lockWaiter: Waiter | undefined
   /** An extension takes its time with a message of so many bytes, and no other message may overtake it. */
   private encoding: number | undefined
   private hasEnded = false
@@ -81,12 +72,17 @@ export class Outbox {
 
   /** Whether a message can be sent now, without a look at the marks. */
   get isFree(): boolean {
-    return !this.congested && !this.locked && this.encoding === undefined && this.waiters.length === 0
+    return !this.congested && this.isTurn
   }
 
   /** Whether a message can be sent now. */
   get isOpenForMessages(): boolean {
-    return !this.locked && this.encoding === undefined && this.waiters.length === 0 && !this.isFull()
+    return this.isTurn && !this.isFull()
+  }
+
+  /** Nobody is in the middle of a message, and nobody comes before. */
+  private get isTurn(): boolean {
+    return !this.locked && this.encoding === undefined && this.waiters?.turns.isEmpty !== false
   }
 
   isFull(): boolean {
@@ -131,18 +127,16 @@ export class Outbox {
   }
 
   private transformed(message: Message, compress: boolean | undefined): boolean {
-    const isText = typeof message === "string"
-    const bytes = isText ? bytesOf(message) : message
-    const encoded = this.encoder.transform(bytes, compress)
-    const opcode = isText ? Opcode.Text : Opcode.Binary
+    const opcode = typeof message === "string" ? Opcode.Text : Opcode.Binary
+    const encoded = this.encoder.transform(message, compress)
     if (typeof encoded !== "function") {
       const { payload, rsv } = encoded
-      if (payload === bytes) return this.bytes(opcode, true, payload, rsv, isText)
-      // A codec's memory is not ours to keep, so what is not copied anyway is copied here.
+      if (payload === message) return this.bytes(opcode, true, payload, rsv, false)
+      // An extension's memory is not ours to keep, so what is not copied anyway is copied here.
       const ours = payload.length > COPIED ? copyOf(payload, 0, payload.length) : payload
       return this.bytes(opcode, true, ours, rsv, true)
     }
-    this.encoding = bytes.length
+    this.encoding = message.length
     encoded((encoded) => this.encoded(opcode, encoded))
     return false
   }
@@ -272,7 +266,7 @@ export class Outbox {
 
   private hasDrained(): void {
     this.drains++
-    for (const waiter of this.draining.splice(0)) waiter.proceed()
+    for (const proceed of this.waiters?.drains.takeAll() ?? []) proceed()
     this.proceed()
   }
 
@@ -287,38 +281,31 @@ export class Outbox {
     this.prepared = []
     this.preparedSize = 0
     this.latePong = undefined
-    const waiting = [...this.draining.splice(0), ...this.waiters.splice(0)]
-    if (this.lockWaiter !== undefined) waiting.push(this.lockWaiter)
-    this.lockWaiter = undefined
-    for (const waiter of waiting) waiter.proceed()
+    this.waiters?.end()
+  }
+
+  private get waiting(): Waiters {
+    this.waiters ??= new Waiters()
+    return this.waiters
   }
 
   /** Calls back when it is this caller's turn to send, and there is room; returns how to take that back. */
-  onTurn(proceed: () => void): () => void {
-    const waiter: Waiter = { proceed }
-    this.waiters.push(waiter)
+  onTurn(proceed: Proceed): TakeBack {
+    const takeBack = this.waiting.turns.add(proceed)
     return () => {
-      this.waiters = this.waiters.filter((other) => other !== waiter)
+      takeBack()
       this.proceed()
     }
   }
 
   /** Calls back when there is room for the next fragment of the message that has the lock. */
-  onRoom(proceed: () => void): () => void {
-    const waiter: Waiter = { proceed }
-    this.lockWaiter = waiter
-    return () => {
-      if (this.lockWaiter === waiter) this.lockWaiter = undefined
-    }
+  onRoom(proceed: Proceed): TakeBack {
+    return this.waiting.room.add(proceed)
   }
 
   /** Calls back when the transport has sent all that it has now. */
-  onDrain(proceed: () => void): () => void {
-    const waiter: Waiter = { proceed }
-    this.draining.push(waiter)
-    return () => {
-      this.draining = this.draining.filter((other) => other !== waiter)
-    }
+  onDrain(proceed: Proceed): TakeBack {
+    return this.waiting.drains.add(proceed)
   }
 
   lock(): void {
@@ -331,17 +318,13 @@ export class Outbox {
   }
 
   private proceed(): void {
-    if (this.encoding !== undefined) return
+    if (this.waiters === undefined || this.encoding !== undefined) return
+    const { room, turns } = this.waiters
     if (this.locked) {
-      if (this.lockWaiter === undefined || this.isFull()) return
-      const { proceed } = this.lockWaiter
-      this.lockWaiter = undefined
-      proceed()
+      if (!this.isFull()) room.next()
       return
     }
-    while (this.waiters.length > 0 && !this.locked && this.encoding === undefined && !this.isFull()) {
-      this.waiters.shift()!.proceed()
-    }
+    while (!turns.isEmpty && !this.locked && this.encoding === undefined && !this.isFull()) turns.next()
   }
 
   /** Memory with room for so many bytes behind its end, in the order of what was sent before. */
@@ -404,13 +387,6 @@ export class Outbox {
     this.congested = true
     return false
   }
-}
-
-/** A text's bytes; those of a short one lie where the next one's will. */
-const bytesOf = (text: string): Uint8Array => {
-  if (text.length * 3 > encodedAtOnce) return utf8.encode(text)
-  texts ??= allocateArena(encodedAtOnce)
-  return texts.subarray(0, utf8.write(texts, text, 0))
 }
 
 const renewShared = (): void => {

@@ -17,11 +17,11 @@ import type * as Framing from "./Framing.js"
 import type * as Handshake from "./Handshake.js"
 import { handlerScheduler } from "./handlerScheduler.js"
 import * as LazyScope from "./lazyScope.js"
-import type { Settings } from "./lifecycle.js"
 import { LiveConnection } from "./liveConnection.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import { type Agreement, isUpgrade, rejection, type ServerPolicy } from "./protocol/Handshake.js"
 import { fromExchange, toResponse } from "./requestHook.js"
+import type { Settings } from "./settings.js"
 import type { Acceptor, Exchange, Response } from "./Transport.js"
 
 /** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */

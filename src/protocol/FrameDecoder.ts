@@ -2,6 +2,7 @@ import { Assembly, type Piece } from "./assembly.js"
 import * as CloseCode from "./CloseCode.js"
 import * as Extension from "./Extension.js"
 import * as Frame from "./Frame.js"
+import * as header from "./frameHeader.js"
 import * as mask from "./mask.js"
 import { copyOf } from "./native.js"
 import * as utf8 from "./utf8.js"
@@ -54,8 +55,6 @@ const MAX_HEADER = 14
 
 /** Instead of an offset: nothing more is read. */
 const FAILED = -1
-
-const wrong = (reason: string): Frame.Violation => Frame.violation(CloseCode.ProtocolError, reason)
 
 const tooBig = (size: number, option: string, limit: number): Frame.Violation =>
   Frame.violation(CloseCode.MessageTooBig, `${size} bytes exceed ${option} (${limit} bytes)`)
@@ -195,7 +194,7 @@ export class FrameDecoder {
 
   /** Reads a frame that begins at an offset; returns where the next one begins, or -1 after a violation. */
   private takeFrame(bytes: Uint8Array, at: number, end: number): number {
-    const size = headerLength(bytes, at, end, this.masked)
+    const size = header.sizeOf(bytes, at, end, this.masked)
     if (at + size > end) {
       // What is there of a header can already be wrong, and a peer may wait for our answer before it sends the rest.
       if (end - at >= 2) {
@@ -218,7 +217,7 @@ export class FrameDecoder {
     let at = from
     while (at < end) {
       cut[this.cutLength++] = bytes[at++]!
-      const size = headerLength(cut, 0, this.cutLength, this.masked)
+      const size = header.sizeOf(cut, 0, this.cutLength, this.masked)
       if (this.cutLength === 2) {
         const violation = this.checkStart(cut[0]!, cut[1]!)
         if (violation !== undefined) return this.fail(violation)
@@ -233,35 +232,9 @@ export class FrameDecoder {
     return at
   }
 
-  /** What the first two bytes of a frame must satisfy. */
+  /** What the first two bytes of a frame must satisfy, where this message and these extensions are. */
   private checkStart(first: number, second: number): Frame.Violation | undefined {
-    const opcode = first & 0x0f
-    const rsv = (first >>> 4) & 0x07
-    const fin = first >= 0x80
-    // §5.1: a client masks all its frames, a server none.
-    if (second >= 0x80 !== this.masked) {
-      return wrong(this.masked ? "frame of a client without a mask" : "frame of a server with a mask")
-    }
-    if (Frame.isControl(opcode)) {
-      if (opcode > Frame.Opcode.Pong) return wrong(`reserved opcode ${opcode}`)
-      // §5.5: at most 125 bytes, never fragmented.
-      if ((second & 0x7f) > Frame.maxControlPayload) return wrong("control frame longer than 125 bytes")
-      if (!fin) return wrong("fragmented control frame")
-      // §5.2: no extension that we know gives these bits a meaning in control frames.
-      if (rsv !== 0) return wrong("control frame with reserved bits set")
-      return undefined
-    }
-    if (opcode > Frame.Opcode.Binary) return wrong(`reserved opcode ${opcode}`)
-    if (opcode === Frame.Opcode.Continuation) {
-      // §5.4: a continuation belongs to a message that has begun, and nothing else may come inside of one.
-      if (this.message === undefined) return wrong("continuation without a message to continue")
-      if (rsv !== 0) return wrong("continuation with reserved bits set")
-      return undefined
-    }
-    if (this.message !== undefined) return wrong("new message inside of a fragmented one")
-    // §5.2: bits that no agreed extension owns must be 0.
-    if ((rsv & ~this.rsvBits) !== 0) return wrong("reserved bits set without an extension that uses them")
-    return undefined
+    return header.check(first, second, this.masked, this.message !== undefined, this.rsvBits)
   }
 
   /** Reads a whole header and gets ready for its payload. */
@@ -270,22 +243,13 @@ export class FrameDecoder {
     const second = bytes[at + 1]!
     const violation = this.checkStart(first, second)
     if (violation !== undefined) return violation
-    let length = second & 0x7f
-    if (length === 126) {
-      length = (bytes[at + 2]! << 8) | bytes[at + 3]!
-      // §5.2: the minimal number of bytes must be used.
-      if (length < 126) return wrong("length not in its shortest form")
-    } else if (length === 127) {
-      // §5.2: the most significant bit must be 0.
-      if (bytes[at + 2]! >= 0x80) return wrong("length above 2^63")
-      length = readUint32(bytes, at + 2) * 0x100000000 + readUint32(bytes, at + 6)
-      if (length < 65536) return wrong("length not in its shortest form")
-    }
+    const length = header.readLength(bytes, at)
+    if (typeof length !== "number") return length
     this.opcode = first & 0x0f
     this.fin = first >= 0x80
     this.length = length
     this.missing = length
-    this.key = this.masked ? readUint32(bytes, at + size - 4) : 0
+    this.key = this.masked ? header.readUint32(bytes, at + size - 4) : 0
     this.inPayload = true
     return Frame.isControl(this.opcode) ? undefined : this.begin((first >>> 4) & 0x07)
   }
@@ -424,13 +388,3 @@ export class FrameDecoder {
     }
   }
 }
-
-/** How long the header at an offset is, as far as its first two bytes tell; 2 when they are not all there. */
-const headerLength = (bytes: Uint8Array, at: number, end: number, masked: boolean): number => {
-  if (end - at < 2) return 2
-  const length = bytes[at + 1]! & 0x7f
-  return (length < 126 ? 2 : length === 126 ? 4 : 10) + (masked ? 4 : 0)
-}
-
-const readUint32 = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0

@@ -136,12 +136,12 @@ describe("FrameEncoder.transform", () => {
   it("leaves messages as they are where nothing is agreed", () => {
     const payload = utf8("Hello")
     expect(server.transforms).toBe(false)
-    expect(server.transform(payload, undefined)).toEqual({ payload, rsv: 0 })
+    expect(server.transform(payload)).toEqual({ payload, rsv: 0 })
   })
 
   it("sends messages through the agreed extensions", () => {
     const encoder = new FrameEncoder({ role: "server", maskingKeys: keys(), codecs: [inverting(4)] })
     expect(encoder.transforms).toBe(true)
-    expect(encoder.transform(unhex("00f0"), undefined)).toEqual({ payload: unhex("ff0f"), rsv: 4 })
+    expect(encoder.transform(unhex("00f0"))).toEqual({ payload: unhex("ff0f"), rsv: 4 })
   })
 })
