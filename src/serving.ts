@@ -70,7 +70,7 @@ export class Serving implements Acceptor {
 
   arrived(cut: () => void): () => void {
     // Who comes on top of as many as may be silent at a time is not worth an answer: it has asked nothing.
-    if (this.stopping || this.silent.size >= this.parts.maxHandshakes) {
+    if (this.silent.size >= this.parts.maxHandshakes) {
       cut()
       return () => {}
     }
@@ -298,14 +298,13 @@ export class Serving implements Acceptor {
   }
 
   /**
-   * Refuses whatever comes, cuts who has not asked yet, and closes all
-   * connections at the same time with 1001 while their handlers are
-   * interrupted. Completes when nothing is left of them.
+   * Refuses whatever is asked, and closes all connections at the same time
+   * with 1001 while their handlers are interrupted. Completes when nothing is
+   * left of them; who has asked nothing by then is cut with the listener.
    */
   get stop(): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
       this.stopping = true
-      for (const cut of this.silent) cut()
       for (const { stop } of [...this.running]) stop()
       if (this.running.size === 0) resume(Effect.void)
       else this.whenIdle = () => resume(Effect.void)

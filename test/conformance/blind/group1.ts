@@ -1,6 +1,6 @@
 import { type Bench, type Fields, KEY, requestText } from "./Bench.js"
 import { type BlindSpot, each } from "./BlindSpot.js"
-import { isAccepted, isRefused, type Refusal, seesRefusal } from "./refusals.js"
+import { isAccepted, isRefused, type Refusal, seesRefusal, stillServes } from "./refusals.js"
 
 /** Requests that a server must not let in, each with the answer that tells its client why. RFC 6455 §4.2.1. */
 
@@ -87,7 +87,10 @@ const keyAndHost: ReadonlyArray<BlindSpot> = [
     asking("the same twice", { "Sec-WebSocket-Key": [KEY, KEY] }),
     asking("two different", { "Sec-WebSocket-Key": [KEY, Buffer.alloc(16, 1).toString("base64")] })
   ]),
-  refusing("B1.9", "a request without Host", bad, [asking("no Host", { Host: undefined })]),
+  refusing("B1.9", "a request without Host", bad, [
+    asking("no Host", { Host: undefined }),
+    asking("no Host in a request for a page", { Host: undefined, Upgrade: undefined, Connection: undefined })
+  ]),
   refusing(
     "B1.10",
     "a malformed Host",
@@ -199,19 +202,22 @@ const serverSide: ReadonlyArray<BlindSpot> = [
     title: "a request to a server that is stopping gets 503 and Retry-After",
     role: "server",
     run: async (bench) => {
-      const server = await bench.serve({ closeTimeout: "3 seconds" })
+      const server = await bench.serve({ closeTimeout: "60 seconds" })
       // One that answers no close frame keeps the server stopping.
       const { peer } = await bench.upgrade(server.port)
-      // This one was answered before, and has its TCP still.
       const early = await bench.connect(server.port)
-      early.write(requestText({ Upgrade: undefined, Connection: "keep-alive" }))
-      await early.head()
+      early.write(requestText().slice(0, 60))
+      await stillServes(bench, server)
       const stopped = server.stop()
       const { payload } = await peer.frame("a close frame")
-      await each([["on a new connection", await bench.connect(server.port)]], async (late) => {
-        late.write(requestText())
-        await seesRefusal(late, { status: 503, headers: { "retry-after": "5" } })
-      })
+      const late = await bench.connect(server.port)
+      early.write(requestText().slice(60))
+      late.write(requestText())
+      const refusal = { status: 503, headers: { "retry-after": "5" } }
+      await each(
+        [["on a new connection", late] as const, ["on one that had begun its request", early] as const],
+        (asking) => seesRefusal(asking, refusal)
+      )
       peer.close((payload[0]! << 8) | payload[1]!)
       await bench.inTime("the end of the server", stopped)
     }
