@@ -10,6 +10,8 @@ export interface Options {
   readonly target: TargetName
   readonly jobs: number
   readonly json: string | undefined
+  /** The file whose results become the README's table; nothing is run then. */
+  readonly readme: string | undefined
   /** Of a case and of a blind spot. */
   readonly isWanted: (test: { readonly id: string }) => boolean
 }
@@ -19,7 +21,9 @@ export const usage = `tsx test/conformance/main.ts [options] [cases, as 1.* or 6
   --target ours|ws       who is tested: ours
   --jobs N               cases at a time: 4
   --quick                groups 1-7 and 10, a sample of 9, 12 and 13, and the blind spots
-  --json FILE            keeps the results there; what has a verdict in it is not run again`
+  --json FILE            keeps the results there; what has a verdict in it is not run again
+  --readme FILE          runs nothing: makes a table of such results and puts it between the README's
+                         marks <!-- conformance --> and <!-- /conformance -->, or shows it where there are none`
 
 /** Each kind of case, file and set of parameters once, mostly the short ones. */
 const sample = new Set([
@@ -50,6 +54,7 @@ export const parse = (args: ReadonlyArray<string>): Options => {
       target: { type: "string", default: "ours" },
       jobs: { type: "string", default: "4" },
       json: { type: "string" },
+      readme: { type: "string" },
       quick: { type: "boolean", default: false }
     }
   })
@@ -64,6 +69,7 @@ export const parse = (args: ReadonlyArray<string>): Options => {
     target: oneOf("target", values.target, ["ours", "ws"]),
     jobs,
     json: values.json,
+    readme: values.readme,
     isWanted: ({ id }) => (globs.length === 0 || globs.some((glob) => glob.test(id))) && (!values.quick || isQuick(id))
   }
 }

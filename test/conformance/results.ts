@@ -62,7 +62,7 @@ const line = (name: string, results: ReadonlyArray<Result>): ReadonlyArray<strin
 }
 
 /** The number of a group of cases, or the name of a group of blind spots. */
-const groupNameOf = (id: string): string => id.split(".", 1)[0]!
+export const groupNameOf = (id: string): string => id.split(".", 1)[0]!
 
 /** A line for each target, role and group, in the order of the results; seconds are those of the cases, which run side by side. */
 export const table = (results: ReadonlyArray<Result>): string => {
