@@ -51,6 +51,13 @@ describe("deflate", () => {
     assert.throws(() => exchange(narrow(bits + 2), narrow(bits)), `beyond the window of ${2 ** bits}`)
   })
 
+  it.each([9, 15])("notices data that end too early, with a window of %i bits", (bits) => {
+    const data = new Deflate({ own: narrow(bits), peer: plain }).compress(messages[0]!)
+    const receiver = new Deflate({ own: plain, peer: narrow(bits) })
+    assert.throws(() => receiver.decompress(data.subarray(0, data.length >> 1)), Misconduct)
+    assert.throws(() => receiver.decompress(data.subarray(0, -2)), Misconduct)
+  })
+
   it("says nothing in one octet", () => {
     const sender = new Deflate({ own: plain, peer: plain })
     assert.deepStrictEqual([...sender.compress(new Uint8Array(0))], [0])

@@ -13,6 +13,9 @@ import { Misconduct } from "./wire.js"
 /** What a flush ends with and no message carries. RFC 7692 §7.2.1. */
 const TAIL = Buffer.of(0, 0, 255, 255)
 
+/** An empty block that says it is the last. RFC 1951 §3.2.4. */
+const LAST = Buffer.of(1, 0, 0, 255, 255)
+
 /** DEFLATE's own furthest reach. */
 const MAX_BITS = 15
 
@@ -123,8 +126,8 @@ export class Deflate {
   private inflate(data: Uint8Array): Uint8Array {
     const { bytes } = this.received
     if (this.peer.windowBits < MAX_BITS) return inflate(data, bytes, 2 ** this.peer.windowBits)
-    return inflateRawSync(data, {
-      finishFlush: constants.Z_SYNC_FLUSH,
+    // Data that are all there end where a last block begins.
+    return inflateRawSync(Buffer.concat([data, LAST]), {
       chunkSize: Math.max(1_024, 8 * data.length),
       ...(bytes.length > 0 && { dictionary: bytes })
     })

@@ -150,14 +150,24 @@ class Peer {
     if (!fin) return undefined
     const data = Buffer.concat(this.message.parts)
     const kind = this.message.opcode
-    const whole = this.message.isCompressed && this.deflate !== undefined ? this.deflate.decompress(data) : data
+    const whole = this.message.isCompressed ? this.decompress(data) : data
     this.message = undefined
+    if (whole === undefined) return 1007
     if (kind === Opcode.Text && faults.ignoresUtf8 !== true && !isText(whole)) return 1007
     this.sendMessage(
       faults.echoesAsBinary === true ? Opcode.Binary : kind,
       faults.truncates === true ? whole.subarray(0, -1) : whole
     )
     return undefined
+  }
+
+  /** Nothing where the data are bad. */
+  private decompress(data: Uint8Array): Uint8Array | undefined {
+    try {
+      return this.deflate?.decompress(data)
+    } catch {
+      return undefined
+    }
   }
 
   private receiveClose(payload: Uint8Array): number | undefined {

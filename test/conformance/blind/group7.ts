@@ -30,9 +30,11 @@ const refusing = (id: string, title: string, code: number, situations: ReadonlyA
     })
 })
 
-/** Data that refer to nothing before them. */
-const deflated = (message: Uint8Array): Buffer =>
-  deflateRawSync(message, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4)
+/** Data that refer to nothing before them, unless there is something. */
+const deflated = (message: Uint8Array, before?: Uint8Array): Buffer => {
+  const dictionary = before === undefined ? {} : { dictionary: before }
+  return deflateRawSync(message, { finishFlush: constants.Z_SYNC_FLUSH, ...dictionary }).subarray(0, -4)
+}
 
 const json = dataSets.json.message(1, 2_000)
 const data = deflated(json)
@@ -42,7 +44,7 @@ const spoiled: ReadonlyArray<BlindSpot> = [
   refusing("B7.1a", "invalid deflate data", 1007, [
     ["a block of no type", [compressed(hex("07"))]],
     ["a stored block of two lengths", [compressed(hex("000500faf048656c6c6f"))]],
-    ["a distance before the beginning", [compressed(hex("4b04a2ff0f"))]],
+    ["a distance before the beginning", [compressed(deflated(utf8("found again"), utf8("!found again")))]],
     ["codes that are too many", [compressed(hex("05c0810000000000ff"))]],
     ["text", [compressed(utf8("this is no deflate data, it only says so"))]],
     ["an octet of it changed", [compressed(Buffer.concat([Buffer.of(data[0]! ^ 6), data.subarray(1)]))]],
