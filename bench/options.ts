@@ -4,7 +4,7 @@ import { isWorkloadName, type WorkloadName } from "./workloads.js"
 
 export const usage = `npm run bench -- [workloads] [options]
 
-Workloads: P1 … P6; unless told otherwise P2 P3 P5.
+Workloads: P1 … P6, P10; unless told otherwise P2 P3 P5 P10.
 
   --only ours,ws   these servers (${serverNames.join(", ")})
   --rounds N       runs of each server and workload (5)
@@ -41,7 +41,7 @@ export const parseOptions = (args: ReadonlyArray<string>): Options => {
   const only = values.only?.split(",").map((name) => member(name, isServerName, "server"))
   return {
     mode,
-    workloads: named.length > 0 ? named : ["P2", "P3", "P5"],
+    workloads: named.length > 0 ? named : ["P2", "P3", "P5", "P10"],
     // The guard judges ours against ws, whatever else is asked for.
     servers: mode === "guard" ? ["ws", "ours"] : (only ?? serverNames),
     rounds: Math.ceil(positive("rounds", values.rounds, 5)),

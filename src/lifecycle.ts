@@ -49,7 +49,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private readonly decoder: FrameDecoder
   readonly stream: ByteStream
   private readonly settings: Settings
-  private readonly codecs: ReadonlyArray<Codec>
+  readonly codecs: ReadonlyArray<Codec>
   private readonly deadlines: Deadlines
   private readonly watch: Watch
   readonly pings: Pings
