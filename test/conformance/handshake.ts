@@ -31,7 +31,7 @@ export const parse = (text: string, rest: Uint8Array): Head => {
 }
 
 /** Reads up to the empty line; fails where the stream ends before it, or takes too long. */
-const readHead = (socket: Socket, milliseconds: number): Promise<Head> =>
+export const readHead = (socket: Socket, milliseconds: number): Promise<Head> =>
   new Promise((resolve, reject) => {
     let bytes = Buffer.alloc(0)
     const timer = setTimeout(() => settle(() => reject(new Error("no whole head in time"))), milliseconds)

@@ -5,6 +5,7 @@ import { NodeConnector, NodeListener } from "effect-websockets/node"
 import { WebSocket, WebSocketServer as WsServer } from "ws"
 import { ours } from "./blind/oursTestee.js"
 import type { Testee } from "./blind/Testee.js"
+import { ws } from "./blind/wsTestee.js"
 
 /** Who is tested: peers that echo every message with its type, and do nothing else. */
 
@@ -96,4 +97,4 @@ export const startClient = (name: TargetName, compresses = false): ClientTarget 
   name === "ours" ? oursClient(compresses) : wsClient(compresses)
 
 /** Who plays the scenarios of the blind spots. */
-export const testees: Partial<Record<TargetName, Testee>> = { ours }
+export const testees: Partial<Record<TargetName, Testee>> = { ours, ws }

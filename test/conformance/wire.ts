@@ -112,6 +112,11 @@ export class FrameReader {
     this.size += chunk.length
   }
 
+  /** The length of a frame whose head is there, and its payload is not. */
+  get announced(): number | undefined {
+    return this.head?.length
+  }
+
   /** The next frame, or nothing until there is more. */
   next(): Frame | undefined {
     this.head ??= this.readHead()

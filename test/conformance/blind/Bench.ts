@@ -179,6 +179,11 @@ export class Bench {
     })
   }
 
+  /** How much later than by the clock something may be, on a machine with other things to do. */
+  slack(milliseconds: number): number {
+    return milliseconds * Math.max(1, this.patience)
+  }
+
   /** Waits until something is so that is only to be looked at. */
   async until(what: string, isSo: () => boolean): Promise<void> {
     const limit = performance.now() + PATIENCE * this.patience

@@ -96,11 +96,6 @@ export class Peer {
 
   // What it hears
 
-  /** How TCP ended, or that it has not. */
-  get isOver(): boolean {
-    return this.ended !== undefined
-  }
-
   /** The next head of HTTP; what follows it are frames, or a body. */
   head(): Promise<Head> {
     return this.when("a head of HTTP", () => {
@@ -112,11 +107,10 @@ export class Peer {
     })
   }
 
-  /** An answer that opens nothing: its head, and all that follows until TCP is over. */
-  async answer(): Promise<{ readonly head: Head; readonly body: string }> {
-    const head = await this.head()
+  /** What follows a head until TCP is over. */
+  async body(): Promise<string> {
     await this.over()
-    return { head, body: this.bytes.toString("utf8") }
+    return this.bytes.toString("utf8")
   }
 
   /** What comes now are frames. */
@@ -161,16 +155,17 @@ export class Peer {
     return this.when("the end of TCP", () => this.ended)
   }
 
-  /** Takes what still comes, answers a close frame as every endpoint does, and waits for the end of TCP. RFC 6455 §7.1. */
-  async rest(): Promise<Rest> {
+  /**
+   * Takes what still comes, answers a close frame as every endpoint does, and waits for the end of TCP. RFC 6455 §7.1.
+   * Each frame before the close frame may be looked at as it comes.
+   */
+  async rest(look: (frame: Frame) => void = () => {}): Promise<Rest> {
     const frames: Array<Frame> = []
     for (;;) {
-      const frame = await this.when<Frame | "over">(
-        "a close frame or the end of TCP",
-        () => this.next() ?? this.isGone()
-      )
+      const frame = await this.when<Frame | "over">("a close frame or the end of TCP", () => this.next() ?? this.gone())
       if (frame === "over") return { frames, close: undefined }
       if (frame.opcode === Opcode.Close) return { frames, close: await this.conclude(frame.payload) }
+      look(frame)
       frames.push(frame)
     }
   }
@@ -185,14 +180,14 @@ export class Peer {
     if (this.role === "server") this.end()
     const behind = await this.when<Frame | "over">(
       "the end of TCP behind the close frames",
-      () => this.next() ?? this.isGone()
+      () => this.next() ?? this.gone()
     )
     demand(behind === "over", "it sent a frame behind its close frame")
     const code = payload.length === 0 ? undefined : Buffer.from(payload).readUInt16BE(0)
     return { code, reason: Buffer.from(payload.subarray(2)).toString() }
   }
 
-  private isGone(): "over" | undefined {
+  private gone(): "over" | undefined {
     return this.ended === undefined ? undefined : "over"
   }
 

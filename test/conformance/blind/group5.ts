@@ -114,7 +114,7 @@ const ours: ReadonlyArray<BlindSpot> = [
       await peer.over()
       const after = elapsed()
       demand(after >= CLOSE_TIMEOUT - 30, `it cut after ${after} ms, before closeTimeout (${CLOSE_TIMEOUT} ms)`)
-      demand(after < CLOSE_TIMEOUT + 700 * bench.patience, `it cut after ${after} ms only`)
+      demand(after < CLOSE_TIMEOUT + bench.slack(700), `it cut after ${after} ms only`)
       await sees(bench, session, { isClean: false, code: 1006, sent: OUR_CODE, received: undefined, cause: "time" })
     }
   },

@@ -16,14 +16,23 @@ const lists = (value: string | undefined, member: string): boolean =>
 
 /** The answer to what was asked refuses, says why in a sentence, and TCP is over behind it. */
 export const seesRefusal = async (peer: Peer, { headers = {}, status }: Refusal): Promise<void> => {
-  const { body, head } = await peer.answer()
+  const head = await peer.head()
   demand(new RegExp(`^HTTP/1\\.1 ${status}( |$)`).test(head.start), `the answer was ${head.start}, not ${status}`)
   for (const [name, value] of Object.entries(headers)) {
     demand(lists(head.headers.get(name), value), `${name} was ${head.headers.get(name)}, not ${value}`)
   }
+  const body = await peer.body()
   demand(/^[A-Z].* .*[.!]\s*$/s.test(body), `the body is no sentence: ${JSON.stringify(body.slice(0, 80))}`)
   const length = head.headers.get("content-length")
   demand(length === undefined || Number(length) === Buffer.byteLength(body), `Content-Length is ${length}`)
+}
+
+/** The answer to what was asked is 101, and what is said then is echoed. */
+export const opens = async (peer: Peer): Promise<void> => {
+  const { start } = await peer.head()
+  demand(/^HTTP\/1\.1 101( |$)/.test(start), `the answer was ${start}, not 101`)
+  peer.startFraming()
+  await peer.echoes("let in")
 }
 
 /** A server gives the next client its echo, whatever another has done to it. */
@@ -49,8 +58,5 @@ export const isAccepted = async (bench: Bench, request: string, task: Task = {})
   const { port } = await bench.serve(task)
   const peer = await bench.connect(port)
   peer.write(request)
-  const { start } = await peer.head()
-  demand(/^HTTP\/1\.1 101( |$)/.test(start), `the answer was ${start}, not 101`)
-  peer.startFraming()
-  await peer.echoes("let in")
+  await opens(peer)
 }
