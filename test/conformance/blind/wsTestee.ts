@@ -58,17 +58,18 @@ const dial = (url: string, task: Task) => {
   const socket = new WebSocket(url, protocols, { ...limitsOf(task), handshakeTimeout: task.openTimeout ?? 10_000 })
   const opening = new Promise<Opening>((resolve) => {
     socket.on("open", () => resolve({ _tag: "Opened" }))
-    socket.on("error", ({ message }) =>
+    socket.on("error", ({ message }) => {
+      const header = /Sec-WebSocket-\w+(?= header)/.exec(message)?.[0]
       resolve({
         _tag: "Failed",
         error: "HandshakeError",
-        reason: undefined,
-        header: undefined,
+        reason: header === undefined ? undefined : "InvalidHeader",
+        header,
         status: undefined,
         body: undefined,
         sentence: message
       })
-    )
+    })
   })
   // In the tick in which it is open: what came with the answer is heard.
   socket.on("open", () => act(socket, task, report))
