@@ -220,6 +220,7 @@ export class Serving implements Acceptor {
       maskingKeys: framing.maskingKeys,
       pingPayloads: framing.pingPayloads,
       deadlines: engine.deadlines,
+      logs: engine.logs,
       handshake: () => ({
         request,
         response: agreement.response,

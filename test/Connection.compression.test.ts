@@ -43,7 +43,7 @@ const messages: ReadonlyArray<Connection.Message> = [
 describe.each([
   ["zlib's own contexts", NodeDeflate.layer],
   ["documented calls", Deflate.layer(NodeDeflate.portable)]
-] as const)("compression by %s", (_, layer) => {
+] as const)("D6: compression by %s", (_, layer) => {
   it.scoped("keeps the content, the type and the order of all messages, both ways", () =>
     Effect.gen(function* () {
       const connection = yield* connect(echo)
@@ -134,7 +134,7 @@ const manual = () => {
 const slow = Uint8Array.of(0xff, 1)
 const fast = Uint8Array.of(0x01)
 
-describe("a message that an extension takes its time to decode", () => {
+describe("D7: a message that an extension takes its time to decode", () => {
   it.scoped("comes before what was sent behind it, and before the end", () => {
     const { release, layer } = manual()
     return Effect.gen(function* () {
@@ -220,7 +220,7 @@ describe("a message that an extension takes its time to decode", () => {
   })
 })
 
-describe("a message that an extension takes its time to encode", () => {
+describe("D7: a message that an extension takes its time to encode", () => {
   /** A server's end of a connection that the test sends on. */
   const opened = Effect.gen(function* () {
     const given = yield* Deferred.make<Connection.Connection>()
@@ -316,7 +316,7 @@ describe("a message that an extension takes its time to encode", () => {
   })
 })
 
-describe("what compresses", () => {
+describe("D6: what compresses", () => {
   /** Compressors that are counted while they live. */
   const counting = () => {
     const live = { now: 0, made: 0 }

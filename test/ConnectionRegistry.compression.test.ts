@@ -56,7 +56,7 @@ const served = (clients: ReadonlyArray<Deflate.Compression>) =>
 
 const text = (length: number) => Array.from({ length }, (_, i) => "abcdefg"[(i * i) % 7]).join("")
 
-describe("a broadcast to connections with compression (D8)", () => {
+describe("D8: a broadcast to connections with compression", () => {
   it.scoped("is compressed once, for the smallest window, and all have it", () => {
     const { deflated, layer } = recording()
     return Effect.gen(function* () {

@@ -15,7 +15,7 @@ import type { Role } from "./run.js"
 const JOBS = 4
 
 /** A busy machine is no fault of a testee. */
-const PATIENCE = 5
+const PATIENCE = 3
 
 const roles = ["server", "client"] as const
 
@@ -120,7 +120,7 @@ const underLoad: ReadonlyArray<readonly [what: string, faults: Partial<Faults>, 
 ]
 
 /** What is waited for does not come, so it may as well not come soon. */
-const IMPATIENCE = 0.4
+const IMPATIENCE = 0.2
 
 const finds = async (role: Role, faults: Partial<Faults>, found: Found, patience: number): Promise<void> => {
   const verdicts = await against(faulty(faults), role, patience, (id) => id in found)

@@ -186,9 +186,10 @@ export class Bench {
 
   /** Waits until something is so that is only to be looked at. */
   async until(what: string, isSo: () => boolean): Promise<void> {
-    const limit = performance.now() + PATIENCE * this.patience
+    const milliseconds = PATIENCE * this.patience
+    const start = performance.now()
     while (!isSo()) {
-      demand(performance.now() < limit, `${what} was not so within ${PATIENCE * this.patience} ms`)
+      demand(performance.now() - start < milliseconds, `${what} was not so within ${milliseconds} ms`)
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
   }

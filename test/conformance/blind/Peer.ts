@@ -9,7 +9,7 @@ import { demand, Problem } from "./BlindSpot.js"
 /** The harness's own end of a connection, which does nothing by itself: it writes any octets, and gives what comes. */
 
 /** How long a testee has for whatever is waited for, in milliseconds. */
-export const PATIENCE = 5_000
+export const PATIENCE = 10_000
 
 /** What came until TCP was over. */
 export interface Rest {
