@@ -3,7 +3,7 @@ import { constants, deflateRawSync } from "node:zlib"
 import type { Options } from "../../src/protocol/PerMessageDeflate.js"
 import { roleOf } from "./mode.js"
 import type { Random } from "./random.js"
-import { content, damage, split, stream } from "./streams.js"
+import { content, damage, faultless, split, stream } from "./streams.js"
 
 /** What a peer may say on a connection that has agreed on permessage-deflate: data of zlib's, and what is left of them after damage. */
 
@@ -17,6 +17,9 @@ export const agreedOf = (seed: number): Agreed => ({
   keepsContext: (seed & 2) === 0,
   windowBits: [15, 15, 9, 8, 10, 12, 15, 14][(seed >>> 2) & 7]!
 })
+
+/** Whether nothing is damaged in what a case's seed makes: then nothing may be found wrong with its data. */
+export const isWhole = (seed: number): boolean => ((seed >>> 5) & 3) === 0
 
 /** The same as options of both ends. */
 export const optionsOf = (seed: number): Options => {
@@ -46,10 +49,13 @@ const tailOf = (data: Uint8Array): Uint8Array => data.subarray(0, data.length - 
 /** One direction's compressor, which knows what it has said before. */
 class Speaker {
   private readonly agreed: Agreed
+  /** How often data may end by themselves: just below what we take, or around it. */
+  private readonly most: number
   private before: Uint8Array = new Uint8Array(0)
 
-  constructor(agreed: Agreed) {
-    this.agreed = agreed
+  constructor(seed: number) {
+    this.agreed = agreedOf(seed)
+    this.most = isWhole(seed) ? 254 : 258
   }
 
   private deflate(random: Random, payload: Uint8Array, finishFlush: number): Uint8Array {
@@ -89,7 +95,9 @@ class Speaker {
       }
       case 2: {
         // More than one such end.
-        const ends = Array.from({ length: random.oneIn(8) ? 254 + random.below(5) : random.below(6) }, () => [3, 0])
+        const ends = Array.from({ length: random.oneIn(8) ? this.most - random.below(5) : random.below(6) }, () => [
+          3, 0
+        ])
         const whole = this.deflate(random, payload.subarray(0, cut), Z_FINISH)
         this.before = new Uint8Array(0)
         const rest = tailOf(this.deflate(random, payload.subarray(cut), Z_SYNC_FLUSH))
@@ -122,10 +130,12 @@ const spoil = (random: Random, data: Uint8Array): Uint8Array => {
 
 /** What an end reads, most of its messages compressed. */
 export const compressedStream = (random: Random, seed: number): Uint8Array => {
-  const speaker = new Speaker(agreedOf(seed))
-  return stream(random, roleOf(seed), (random) => {
+  const speaker = new Speaker(seed)
+  const make = isWhole(seed) ? faultless : stream
+  return make(random, roleOf(seed), (random) => {
     const { isText, payload } = body(random)
     if (random.oneIn(8)) return split(random, payload, isText, 0)
-    return split(random, spoil(random, speaker.data(random, payload)), isText, 4)
+    const data = speaker.data(random, payload)
+    return split(random, isWhole(seed) ? data : spoil(random, data), isText, 4)
   })
 }

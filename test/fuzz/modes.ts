@@ -5,6 +5,15 @@ import { differential } from "./differential.js"
 import { handshake } from "./handshake.js"
 import { headersMode } from "./headers.js"
 import type { Mode } from "./mode.js"
+import { negotiation } from "./negotiation.js"
 
 /** All modes, in the order in which they are run. */
-export const modes: ReadonlyArray<Mode> = [decoder, headersMode, handshake, connection, differential, deflate]
+export const modes: ReadonlyArray<Mode> = [
+  decoder,
+  headersMode,
+  handshake,
+  connection,
+  differential,
+  deflate,
+  negotiation
+]

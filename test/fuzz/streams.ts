@@ -212,6 +212,10 @@ export const damage = (random: Random, bytes: Uint8Array): Uint8Array => {
   }
 }
 
+/** The same without fault. */
+export const faultless = (random: Random, role: Frame.Role, message: Message): Uint8Array =>
+  Buffer.concat(conversation(random, role, message).map(serialize))
+
 /** What an end of this role reads: one stream in three is without fault, one in twenty is noise. */
 export const stream = (random: Random, role: Frame.Role, message: Message = plain): Uint8Array => {
   if (random.oneIn(20)) return random.bytes(random.below(80))
