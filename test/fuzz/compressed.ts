@@ -75,10 +75,11 @@ class Speaker {
       this.before = Buffer.concat([this.before, payload]).subarray(-(2 ** this.agreed.windowBits))
   }
 
-  /** A message's data, in any of the forms that RFC 7692 §7.2.3 has. */
-  data(random: Random, payload: Uint8Array): Uint8Array {
+  /** A message's data, in any of the forms that RFC 7692 §7.2.3 has; ending by themselves only where told so. */
+  data(random: Random, payload: Uint8Array, ends: boolean): Uint8Array {
     const cut = random.below(payload.length + 1)
-    switch (random.below(10)) {
+    const form = random.below(10)
+    switch (form === 0 || ends ? form : 3) {
       case 0: {
         // Blocks with a flush between.
         const first = this.deflate(random, payload.subarray(0, cut), Z_FULL_FLUSH)
@@ -128,14 +129,21 @@ const spoil = (random: Random, data: Uint8Array): Uint8Array => {
   }
 }
 
-/** What an end reads, most of its messages compressed. */
-export const compressedStream = (random: Random, seed: number): Uint8Array => {
+/** Most messages compressed, some of them damaged where the seed has it so. */
+const messages = (seed: number, ends: boolean) => {
   const speaker = new Speaker(seed)
-  const make = isWhole(seed) ? faultless : stream
-  return make(random, roleOf(seed), (random) => {
+  return (random: Random) => {
     const { isText, payload } = body(random)
     if (random.oneIn(8)) return split(random, payload, isText, 0)
-    const data = speaker.data(random, payload)
+    const data = speaker.data(random, payload, ends)
     return split(random, isWhole(seed) ? data : spoil(random, data), isText, 4)
-  })
+  }
 }
+
+/** What an end reads. */
+export const compressedStream = (random: Random, seed: number): Uint8Array =>
+  (isWhole(seed) ? faultless : stream)(random, roleOf(seed), messages(seed, true))
+
+/** The same in frames without fault, and data that go on from one message to the next. */
+export const compressedFrames = (random: Random, seed: number): Uint8Array =>
+  faultless(random, roleOf(seed), messages(seed, false))

@@ -6,6 +6,7 @@ import { handshake } from "./handshake.js"
 import { headersMode } from "./headers.js"
 import type { Mode } from "./mode.js"
 import { negotiation } from "./negotiation.js"
+import { wsDeflate } from "./wsDeflate.js"
 
 /** All modes, in the order in which they are run. */
 export const modes: ReadonlyArray<Mode> = [
