@@ -16,5 +16,6 @@ export const modes: ReadonlyArray<Mode> = [
   connection,
   differential,
   deflate,
-  negotiation
+  negotiation,
+  wsDeflate
 ]
