@@ -1,4 +1,4 @@
-import { connection } from "./connection.js"
+import { compressing, connection } from "./connection.js"
 import { decoder } from "./decoder.js"
 import { deflate } from "./deflate.js"
 import { differential } from "./differential.js"
@@ -17,5 +17,6 @@ export const modes: ReadonlyArray<Mode> = [
   differential,
   deflate,
   negotiation,
-  wsDeflate
+  wsDeflate,
+  compressing
 ]
