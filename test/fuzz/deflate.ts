@@ -178,9 +178,9 @@ export const allowed: ReadonlyArray<{
       portable.events.every((event, i) => event === service.events[i])
   },
   {
-    name: "beyond the window",
+    name: "cut short by as much as is appended",
     reason:
-      "a distance above the agreed window is seen where the content before it is gone; nothing is read that was not written",
+      "a last block that lacks just the nine bytes that documented calls append takes them for its own, and ends where they end",
     holds: (service, portable) =>
       service.reason === MALFORMED && service.events.every((event, i) => event === portable.events[i])
   }
