@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { bytes, byteTexts, joined, many, megabytes, pieces, repeating } from "./contents.js"
+import { again, bytes, byteTexts, joined, many, megabytes, pieces, repeating, windows } from "./contents.js"
 import { agreed } from "./counting.js"
 import type { Feature } from "./features.js"
 import type { Both, Content, OpenOptions, Running } from "./support.js"
@@ -48,16 +48,11 @@ const kinds: ReadonlyArray<Content> = [
   repeating(6400)
 ]
 
-/** Referred back to from one to the next, as far as the window goes. */
-const again: ReadonlyArray<Content> = [repeating(6400), repeating(25_600), repeating(6400), "Hello", "Hello"]
-
 const takeovers = [
   { serverNoContextTakeover: true },
   { clientNoContextTakeover: true },
   { serverNoContextTakeover: true, clientNoContextTakeover: true }
 ]
-
-const windows = [8, 9, 10, 11, 12, 13, 14, 15]
 
 /** As we ask; the peer may not agree to more than that. */
 const asWeAsk =
@@ -71,6 +66,21 @@ const asWeAsk =
         yield* exchange(both, again)
       })
     )
+
+/** More than the buffers between hold, both ways at the same time. */
+export const bothWays = ({ ours, theirs }: Both) =>
+  Effect.gen(function* () {
+    const [there, back] = yield* Effect.all(
+      [
+        theirs.receive(megabytes.length),
+        Effect.replicateEffect(ours.receive, megabytes.length),
+        ours.sendAll(megabytes),
+        theirs.send(...megabytes)
+      ],
+      { concurrency: "unbounded" }
+    )
+    assert.deepStrictEqual([there, back], [megabytes, megabytes])
+  })
 
 export const compressed = [
   { name: "compressed messages of every kind", test: round(kinds) },
@@ -88,20 +98,7 @@ export const compressed = [
   { name: "500 compressed messages at once, in order", test: round(many) },
   {
     name: "5 MB both ways at the same time, compressed",
-    test: (peer) =>
-      Effect.gen(function* () {
-        const { ours, theirs } = yield* open(peer)
-        const [there, back] = yield* Effect.all(
-          [
-            theirs.receive(megabytes.length),
-            Effect.replicateEffect(ours.receive, megabytes.length),
-            ours.sendAll(megabytes),
-            theirs.send(...megabytes)
-          ],
-          { concurrency: "unbounded" }
-        )
-        assert.deepStrictEqual([there, back], [megabytes, megabytes])
-      })
+    test: (peer) => Effect.flatMap(open(peer), bothWays)
   },
   {
     name: "compressed without context takeover: server, client, both",

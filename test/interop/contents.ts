@@ -32,3 +32,8 @@ export const repeating = (farthest: number): string => {
   }
   return text
 }
+
+/** Referred back to from one to the next, as far as the window goes. */
+export const again: ReadonlyArray<Content> = [repeating(6400), repeating(25_600), repeating(6400), "Hello", "Hello"]
+
+export const windows = [8, 9, 10, 11, 12, 13, 14, 15]

@@ -1,8 +1,8 @@
 import { assert } from "@effect/vitest"
 import { Effect, Option, type Scope, Stream } from "effect"
 import { ConnectionClosed } from "effect-websockets"
-import { compressed } from "./compressed.js"
-import { bytes, byteTexts, cutPieces, joined, many, megabytes, pieces } from "./contents.js"
+import { bothWays, compressed } from "./compressed.js"
+import { bytes, byteTexts, cutPieces, joined, many, pieces } from "./contents.js"
 import type { Content, OpenOptions, Role, Running } from "./support.js"
 
 /** What is tried with each peer in each role: the rows of the table, and its tests. */
@@ -85,20 +85,7 @@ const list = [
   },
   {
     name: "5 MB both ways at the same time",
-    test: (peer) =>
-      Effect.gen(function* () {
-        const { ours, theirs } = yield* peer.open()
-        const [there, back] = yield* Effect.all(
-          [
-            theirs.receive(megabytes.length),
-            Effect.replicateEffect(ours.receive, megabytes.length),
-            ours.sendAll(megabytes),
-            theirs.send(...megabytes)
-          ],
-          { concurrency: "unbounded" }
-        )
-        assert.deepStrictEqual([there, back], [megabytes, megabytes])
-      })
+    test: (peer) => Effect.flatMap(peer.open(), bothWays)
   },
   {
     name: "a message right behind the handshake",

@@ -4,7 +4,7 @@ import { Effect, type Scope, Stream } from "effect"
 import type { Connection, Deflate } from "effect-websockets"
 import WebSocket, { type PerMessageDeflateOptions, WebSocketServer as WsServer } from "ws"
 import { leavesNothing, listening } from "../node/support.js"
-import { bytes, many, megabytes, pieces, repeating } from "./contents.js"
+import { again, bytes, many, megabytes, pieces, repeating, windows } from "./contents.js"
 import { agreed, Counts, connectCounting, serveCounting } from "./counting.js"
 import type { Content } from "./support.js"
 import { WsPeer } from "./wsPeer.js"
@@ -82,17 +82,12 @@ const kinds: ReadonlyArray<readonly [name: string, ReadonlyArray<Content>]> = [
   ["500 messages at once, in order", many]
 ]
 
-/** Referred back to from one to the next, as far as the window goes. */
-const again: ReadonlyArray<Content> = [repeating(6400), repeating(25_600), repeating(6400), "Hello", "Hello"]
-
 const takeovers = [
   {},
   { serverNoContextTakeover: true },
   { clientNoContextTakeover: true },
   { serverNoContextTakeover: true, clientNoContextTakeover: true }
 ]
-
-const windows = [8, 9, 10, 11, 12, 13, 14, 15]
 
 const askers = ["ours", "theirs"] as const
 
