@@ -14,23 +14,21 @@ export class Counts {
   readonly layer: Layer.Layer<never> = Deflate.layer({
     deflater: (options) => {
       const deflater = NodeDeflate.service.deflater(options)
-      return {
-        deflate: (payload) => {
-          this.deflated++
-          return deflater.deflate(payload)
-        },
-        end: () => deflater.end()
+      const deflate = deflater.deflate.bind(deflater)
+      const counted: typeof deflate = (payload) => {
+        this.deflated++
+        return deflate(payload)
       }
+      return Object.assign(deflater, { deflate: counted })
     },
     inflater: (options) => {
       const inflater = NodeDeflate.service.inflater(options)
-      return {
-        inflate: (data, limit) => {
-          this.inflated++
-          return inflater.inflate(data, limit)
-        },
-        end: () => inflater.end()
+      const inflate = inflater.inflate.bind(inflater)
+      const counted: typeof inflate = (data, limit) => {
+        this.inflated++
+        return inflate(data, limit)
       }
+      return Object.assign(inflater, { inflate: counted })
     }
   })
 }
