@@ -4,6 +4,7 @@ import { bytesOf, fixtures } from "./fixtures.js"
 import { modes } from "./modes.js"
 import { Random } from "./random.js"
 import { problemOf, run } from "./run.js"
+import { metPoints, wsDeflate } from "./wsDeflate.js"
 
 const SEED = 20_240_601
 
@@ -31,6 +32,14 @@ describe("a second of fuzzing", () => {
       []
     )
     assert.strictEqual(met.size, stricter.length)
+  })
+})
+
+describe("beside ws, compressed", () => {
+  it("meets every point in which we are not as ws", async () => {
+    for (let seed = 1; seed < 20 && [...metPoints.values()].includes(0); seed++)
+      await run(wsDeflate, { seconds: 0.5, seed })
+    assert.notInclude([...metPoints.values()], 0)
   })
 })
 
