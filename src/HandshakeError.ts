@@ -12,6 +12,19 @@ export type Reason =
       readonly problem: string
       readonly response: ResponseHead
     }
+  /** The server redirected us, and its `Location` is missing or no URI that we could follow. RFC 9110 §10.2.2. */
+  | { readonly _tag: "InvalidRedirect"; readonly problem: string; readonly response: ResponseHead }
+  /** A redirect led from `wss` to `ws`, where everybody in between could read and change everything. */
+  | { readonly _tag: "InsecureRedirect"; readonly to: string; readonly response: ResponseHead }
+  /** A redirect led to where we had been before. */
+  | { readonly _tag: "RedirectLoop"; readonly to: string; readonly response: ResponseHead }
+  /** There was one redirect more than `maxRedirects`. */
+  | {
+      readonly _tag: "TooManyRedirects"
+      readonly maxRedirects: number
+      readonly to: string
+      readonly response: ResponseHead
+    }
   /** It was not over within `openTimeout`. */
   | { readonly _tag: "Timeout"; readonly milliseconds: number }
   /** An option would have made the request malformed; nothing was sent. */
@@ -19,25 +32,50 @@ export type Reason =
 
 /** The opening handshake of a client failed: the server refused, or answered wrongly, or not in time. RFC 6455 §4.1. */
 export class HandshakeError extends Data.TaggedError("HandshakeError")<{
-  /** Without user information and query. */
+  /** Without user information and query; after redirects where the last one led. */
   readonly uri: string
+  /** The URI that was asked for, where redirects led away from it. */
+  readonly redirectedFrom?: string | undefined
   readonly reason: Reason
 }> {
   override get message() {
-    return `cannot open a WebSocket to ${this.uri}: ${describe(this.reason)}`
+    const from = this.redirectedFrom === undefined ? "" : ` (redirected from ${this.redirectedFrom})`
+    return `cannot open a WebSocket to ${this.uri}${from}: ${describe(this.reason)}`
   }
 }
 
 const describe = (reason: Reason): string => {
   switch (reason._tag) {
     case "Rejected":
-      return `the server answered with status ${reason.response.status}${preview(reason.body)}`
+      return `the server answered with status ${reason.response.status}${preview(reason.body)}${advice(reason.response.status)}`
     case "InvalidHeader":
       return `the server's header ${reason.header} ${reason.problem}`
+    case "InvalidRedirect":
+      return `the server redirects (${reason.response.status}), but ${reason.problem}`
+    case "InsecureRedirect":
+      return `the server redirects to ${reason.to}, without the encryption of wss. Connect there yourself if that is right.`
+    case "RedirectLoop":
+      return `the server redirects to ${reason.to}, where we have been before`
+    case "TooManyRedirects":
+      return `the server redirects to ${reason.to} after maxRedirects (${reason.maxRedirects}) others`
     case "Timeout":
       return `not open after openTimeout (${reason.milliseconds} ms)`
     case "InvalidOption":
       return `the option ${reason.option} ${reason.problem}`
+  }
+}
+
+/** What the program that connects can do about a status, where there is something. */
+const advice = (status: number): string => {
+  switch (status) {
+    case 401:
+      return ". Give a user in the URI, or the header Authorization."
+    case 404:
+      return ". Check the URI's path."
+    case 426:
+      return ". It wants another version of the protocol, or none of it on this path."
+    default:
+      return ""
   }
 }
 

@@ -43,7 +43,9 @@ const refused = Effect.fail(
 
 describe("a URI", () => {
   const invalid: ReadonlyArray<readonly [string, string]> = [
-    ["http://localhost", "its scheme is http, not ws or wss"],
+    ["http://localhost", "its scheme is http: use ws for the same server"],
+    ["https://localhost", "its scheme is https: use wss for the same server"],
+    ["ws://a%3Ab:c@localhost", "has a colon in the user name"],
     ["localhost:8765", "its scheme is localhost, not ws or wss"],
     ["/path", "it is not an absolute URI"],
     ["ws://localhost/#top", "it has a fragment"],

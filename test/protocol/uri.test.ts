@@ -24,7 +24,7 @@ describe("uri.parse", () => {
     ["ws://user:secret@example.com/", { username: "user", password: "secret" }],
     ["ws://user@example.com/", { username: "user", password: "" }],
     ["ws://:secret@example.com/", { username: "", password: "secret" }],
-    ["ws://a%3Ab:%C3%BC%40@example.com/", { username: "a:b", password: "ü@" }]
+    ["ws://a%40b:%C3%BC%3A@example.com/", { username: "a@b", password: "ü:" }]
   ])("decodes the credentials of %s", (text, credentials) => {
     expect(uri.parse(text)).toMatchObject({ hostname: "example.com", credentials })
   })
@@ -36,13 +36,20 @@ describe("uri.parse", () => {
     ["ws://:80/", "it is not an absolute URI"],
     ["ws://example.com:65536/", "it is not an absolute URI"],
     ["ws://exa mple/", "it is not an absolute URI"],
-    ["http://example.com/", "its scheme is http, not ws or wss"],
+    ["http://example.com/", "its scheme is http: use ws for the same server"],
+    ["https://example.com/", "its scheme is https: use wss for the same server"],
+    ["ftp://example.com/", "its scheme is ftp, not ws or wss"],
     ["localhost:8765", "its scheme is localhost, not ws or wss"],
     ["ws://example.com/#top", "it has a fragment, which a WebSocket URI must not"],
     ["ws://example.com/#", "it has a fragment, which a WebSocket URI must not"],
     ["ws://%25:x@example.com/%", undefined],
     ["ws://%ff:x@example.com/", "its user information is not percent-encoded UTF-8"],
-    ["ws://x:%zz@example.com/", "its user information is not percent-encoded UTF-8"]
+    ["ws://x:%zz@example.com/", "its user information is not percent-encoded UTF-8"],
+    [
+      "ws://a%3Ab:x@example.com/",
+      "its user information has a colon in the user name, where Basic authentication would end it"
+    ],
+    ["ws://a:x%0D%0Ay@example.com/", "its user information has control characters"]
   ])("says what is wrong with %j", (text, problem) => {
     const parsed = uri.parse(text)
     expect(typeof parsed === "string" ? parsed : undefined).toBe(problem)
