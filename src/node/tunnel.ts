@@ -84,8 +84,9 @@ class Tunnel {
     this.socket = socket
     socket.on("error", (error) => this.fail(error))
     socket.on("close", () => this.fail(new Error("it ended the connection")))
-    socket.on("connect", () => this.advance(proxy.tls === undefined ? "reached" : "tls"))
-    socket.on("secureConnect", () => this.advance("reached"))
+    // Once: `socks` says it again, of the socket that it is given.
+    socket.once("connect", () => this.advance(proxy.tls === undefined ? "reached" : "tls"))
+    socket.once("secureConnect", () => this.advance("reached"))
   }
 
   private advance(phase: "tls" | "reached"): void {
