@@ -1,21 +1,20 @@
 import { createServer } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { ConfigProvider, Effect, Fiber, Layer } from "effect"
 import type { Connection, ProxyError, Transport, WebSocketClient } from "effect-websockets"
 import { NodeProxy } from "effect-websockets/node"
 import { connectVia, httpProxy, socks4Proxy } from "./proxies.js"
 import {
   certificate,
   echo,
-  eventually,
+  failureOf,
   foreignCertificate,
-  handles,
+  interruptedAtAnyMoment,
   leavesNothing,
   listening,
   type Peer,
   rawServer,
-  serve,
-  turns
+  serve
 } from "./support.js"
 
 const echoes = (connection: Connection.Connection) =>
@@ -36,8 +35,7 @@ const failure = (
   proxy: string | Proxies,
   uri: string,
   options?: WebSocketClient.ConnectOptions
-): Effect.Effect<WebSocketClient.ConnectError> =>
-  Effect.orDieWith(Effect.flip(Effect.scoped(connectVia(proxy, uri, options))), () => new Error("it connected"))
+): Effect.Effect<WebSocketClient.ConnectError> => failureOf(connectVia(proxy, uri, options))
 
 const proxyError = (error: WebSocketClient.ConnectError): ProxyError =>
   error._tag === "ProxyError" ? error : assert.fail(`${error}`)
@@ -504,21 +502,7 @@ describe("on the way through a proxy", () => {
           ]
           for (const uri of [`ws://localhost:${plain.port}`, `wss://localhost:${secure.port}`]) {
             for (const way of ways) {
-              const before = handles().join()
-              for (let moment = 0; moment < 30; moment++) {
-                const scope = yield* Scope.make()
-                const opened = yield* Deferred.make<void>()
-                const fiber = yield* Effect.fork(
-                  connectVia(way, uri, {}, { tls: { ca: secure.cert } }).pipe(
-                    Effect.zipRight(Deferred.succeed(opened, undefined)),
-                    Scope.extend(scope)
-                  )
-                )
-                yield* turns(moment)
-                yield* Fiber.interrupt(fiber)
-                yield* Scope.close(scope, Exit.void)
-              }
-              yield* eventually(() => handles().join() === before)
+              yield* interruptedAtAnyMoment(connectVia(way, uri, {}, { tls: { ca: secure.cert } }), 30)
             }
           }
         })
