@@ -115,7 +115,8 @@ export const make = (
  * One proxy for all servers.
  *
  * HTTP proxies are asked with CONNECT, and Basic authentication where the URI
- * has a user. For SOCKS proxies the package `socks` has to be installed.
+ * has a user. For SOCKS proxies the package `socks` has to be installed; such
+ * a proxy has two minutes to answer, even where `openTimeout` is longer.
  *
  * Fails with `ProxyError` where the URI is none of a proxy.
  */

@@ -14,7 +14,7 @@ describe("uri.parse", () => {
     ["ws://bücher.example/ü?ü", false, "xn--bcher-kva.example", 80, "/%C3%BC?%C3%BC"],
     ["ws://example.com/%23", false, "example.com", 80, "/%23"],
     ["ws://example.com?", false, "example.com", 80, "/"]
-  ])("reads %s", (text, secure, hostname, port, target) => {
+  ])("C1: reads %s", (text, secure, hostname, port, target) => {
     const expected = { secure, hostname, port, target, credentials: undefined }
     expect(uri.parse(text)).toEqual(expected)
     expect(uri.parse(new URL(text))).toEqual(expected)
@@ -25,7 +25,7 @@ describe("uri.parse", () => {
     ["ws://user@example.com/", { username: "user", password: "" }],
     ["ws://:secret@example.com/", { username: "", password: "secret" }],
     ["ws://a%40b:%C3%BC%3A@example.com/", { username: "a@b", password: "ü:" }]
-  ])("decodes the credentials of %s", (text, credentials) => {
+  ])("C1: decodes the credentials of %s", (text, credentials) => {
     expect(uri.parse(text)).toMatchObject({ hostname: "example.com", credentials })
   })
 
@@ -50,12 +50,12 @@ describe("uri.parse", () => {
       "its user information has a colon in the user name, where Basic authentication would end it"
     ],
     ["ws://a:x%0D%0Ay@example.com/", "its user information has control characters"]
-  ])("says what is wrong with %j", (text, problem) => {
+  ])("C1: says what is wrong with %j", (text, problem) => {
     const parsed = uri.parse(text)
     expect(typeof parsed === "string" ? parsed : undefined).toBe(problem)
   })
 
-  it("never has an empty host, a line break in its target, or a throw", () => {
+  it("C1: never has an empty host, a line break in its target, or a throw", () => {
     const scheme = fc.constantFrom("ws:", "wss:", "ws:/", "ws://", "wss://@", "ws://:", "")
     fc.assert(
       fc.property(scheme, fc.string({ unit: "binary", maxLength: 20 }), (start, rest) => {
@@ -65,6 +65,22 @@ describe("uri.parse", () => {
         expect(parsed.target).toMatch(/^\/[!-~]*$/)
       })
     )
+  })
+})
+
+describe("uri.basic", () => {
+  it.each([
+    ["Aladdin", "open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="],
+    // RFC 7617 §2.1 has this one.
+    ["test", "123£", "dGVzdDoxMjPCow=="],
+    ["", "", "Og=="]
+  ])("C1: of %j and %j is UTF-8 in base64", (username, password, expected) => {
+    expect(uri.basic({ username, password })).toBe(`Basic ${expected}`)
+  })
+
+  it("C1: takes a password of any length", () => {
+    const password = "x".repeat(1_000_000)
+    expect(atob(uri.basic({ username: "a", password }).slice(6))).toBe(`a:${password}`)
   })
 })
 
