@@ -223,6 +223,17 @@ describe("credentials", () => {
       })
   )
 
+  it.scoped("C4: go not along to the same host and port when TLS is new there, which is no loop either", () =>
+    Effect.gen(function* () {
+      const { asked, uris } = yield* path("ws://ada:secret@one.example:443", "wss://one.example")
+      assert.deepStrictEqual(uris, ["ws://one.example:443/", "wss://one.example:443/"])
+      assert.deepStrictEqual(
+        asked.map((each) => valuesOf(each, "authorization").length),
+        [1, 0]
+      )
+    })
+  )
+
   it.scoped("C4: and queries stay out of what errors say", () =>
     Effect.gen(function* () {
       const { error } = yield* path("ws://ada:secret@one.example/?secret", "ws://eve:secret@two.example/?secret")

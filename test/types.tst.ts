@@ -245,6 +245,16 @@ describe("layerConfig", () => {
   })
 })
 
+describe("layerConfig of a connector", () => {
+  it("takes its settings as they are configured, and its hooks as functions", () => {
+    const settings = { host: Config.string("HOST"), tls: { ca: Config.string("CA"), key: Config.redacted("KEY") } }
+    expect(NodeConnector.layerConfig(settings, { lookup: (_, __, done) => done(null, []) })).type.toBe<
+      Layer.Layer<Transport.Connector, ConfigError.ConfigError>
+    >()
+    expect(NodeConnector.layerConfig).type.not.toBeCallableWith({ port: Config.string("PORT") })
+  })
+})
+
 describe("a client", () => {
   it("fails to connect with four errors, and asks for a client and a scope", () => {
     expect(WebSocketClient.connect("ws://localhost")).type.toBe<

@@ -2,6 +2,8 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { isIP, type LookupFunction, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { TLSSocket } from "node:tls"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -60,6 +62,13 @@ export const layerWith = (options: ConnectorOptions): Layer.Layer<Connector> =>
   )
 
 export const layer: Layer.Layer<Connector> = layerWith({})
+
+/** The same with settings that are `Config`s, each of them or all at once; a value that is none is `Config.succeed(value)`. */
+export const layerConfig = (
+  settings: Config.Config.Wrap<ConnectorSettings>,
+  hooks: ConnectorHooks = {}
+): Layer.Layer<Connector, ConfigError> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(settings), (plain) => layerWith({ ...plain, ...hooks })))
 
 const exchange = Effect.fnUntraced(function* (
   options: ConnectorOptions,
@@ -130,8 +139,6 @@ const tlsFor = (tls: ClientTls, isForeign: boolean): ClientTls => {
 class Dialling {
   private readonly peer: string
   private readonly socket: Duplex
-  /** What TLS is spoken over, where that is a stream of its own. */
-  private readonly below: Duplex | undefined
   private readonly sent: ClientRequest
   private operation: Operation = "connect"
   private outcome: Effect.Effect<Reply, TransportError> | undefined
@@ -139,7 +146,6 @@ class Dialling {
 
   constructor(peer: string, destination: Destination, route: Route, tls: ClientTls | undefined, request: RequestHead) {
     this.peer = peer
-    this.below = route.duplex
     this.socket = dial(destination.hostname, destination.port, route, tls)
     // In the tick in which it is made: a reset at any later moment is a value.
     this.socket.on("error", (error) => this.fail(error))
@@ -215,7 +221,6 @@ class Dialling {
   destroy(): void {
     this.sent.destroy()
     this.socket.destroy()
-    this.below?.destroy()
   }
 }
 

@@ -1,10 +1,11 @@
 import { createServer, type LookupFunction, connect as netConnect } from "node:net"
 import { createServer as createTlsServer, type TLSSocket } from "node:tls"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
-import type { Connection, WebSocketClient } from "effect-websockets"
+import { Config, ConfigProvider, Effect, Layer, Redacted } from "effect"
+import { type Connection, WebSocketClient } from "effect-websockets"
+import { NodeConnector } from "effect-websockets/node"
 import type { SignOptions } from "../support/certificates.js"
-import { connect, echo, eventually, failureOf, leavesNothing, listening, serve, signer } from "./support.js"
+import { connect, duplexPair, echo, eventually, failureOf, leavesNothing, listening, serve, signer } from "./support.js"
 
 const echoes = (connection: Connection.Connection) =>
   Effect.gen(function* () {
@@ -184,6 +185,23 @@ describe("TLS", () => {
 })
 
 describe("other ways", () => {
+  it.live("C2: settings may be configured", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const server = yield* serve((connection) => connection.send(JSON.stringify(connection.remoteAddress)))
+        const variables = ConfigProvider.fromMap(new Map([["PORT", String(server.port)]]))
+        const configured = NodeConnector.layerConfig({
+          host: Config.succeed("127.0.0.1"),
+          port: Config.port("PORT"),
+          localAddress: Config.succeed("127.0.0.9")
+        }).pipe(Layer.provide(Layer.setConfigProvider(variables)))
+        const client = WebSocketClient.layer.pipe(Layer.provide(configured))
+        const connection = yield* Effect.provide(WebSocketClient.connect("ws://one.example"), client)
+        assert.include(yield* connection.receiveText, '"127.0.0.9"')
+      })
+    )
+  )
+
   it.live("C2: names are looked up by a hook", () =>
     leavesNothing(
       Effect.gen(function* () {
@@ -207,10 +225,18 @@ describe("other ways", () => {
       Effect.gen(function* () {
         const server = yield* serve(echo)
         const duplex = netConnect(server.port, "127.0.0.1")
-        yield* Effect.scoped(Effect.flatMap(connect("ws://localhost", {}, { duplex }), echoes))
+        const again = Effect.map(failureOf(connect("ws://localhost", {}, { duplex })), ({ message }) =>
+          assert.include(message, "the stream given as the option duplex was used before, or is closed")
+        )
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const connection = yield* connect("ws://localhost", {}, { duplex })
+            yield* again
+            yield* echoes(connection)
+          })
+        )
         yield* eventually(() => duplex.destroyed)
-        const error = yield* failureOf(connect("ws://localhost", {}, { duplex }))
-        assert.include(error.message, "the stream given as the option duplex was used before, or is closed")
+        yield* again
         const closed = netConnect(server.port, "127.0.0.1").destroy()
         assert.strictEqual((yield* failureOf(connect("ws://localhost", {}, { duplex: closed })))._tag, "TransportError")
       })
@@ -226,9 +252,10 @@ describe("other ways", () => {
           ["wss://localhost", {}],
           ["wss://localhost", { cert: "none", key: "none" }]
         ] as const) {
-          const duplex = netConnect(server.port, "127.0.0.1")
-          yield* failureOf(connect(uri, { openTimeout: "50 millis" }, { duplex, tls }))
-          yield* eventually(() => duplex.destroyed)
+          for (const duplex of [netConnect(server.port, "127.0.0.1"), duplexPair()[0]]) {
+            yield* failureOf(connect(uri, { openTimeout: "50 millis" }, { duplex, tls }))
+            yield* eventually(() => duplex.destroyed)
+          }
         }
       })
     )
