@@ -47,7 +47,7 @@ export class HandshakeError extends Data.TaggedError("HandshakeError")<{
 const describe = (reason: Reason): string => {
   switch (reason._tag) {
     case "Rejected":
-      return `the server answered with status ${reason.response.status}${preview(reason.body)}${advice(reason.response.status)}`
+      return advise(`the server answered with status ${reason.response.status}${preview(reason.body)}`, reason.response)
     case "InvalidHeader":
       return `the server's header ${reason.header} ${reason.problem}`
     case "InvalidRedirect":
@@ -55,9 +55,9 @@ const describe = (reason: Reason): string => {
     case "InsecureRedirect":
       return `the server redirects to ${reason.to}, without the encryption of wss. Connect there yourself if that is right.`
     case "RedirectLoop":
-      return `the server redirects to ${reason.to}, where we have been before`
+      return `the server redirects to ${reason.to}, where we have been before. That is for who runs it to mend.`
     case "TooManyRedirects":
-      return `the server redirects to ${reason.to} after maxRedirects (${reason.maxRedirects}) others`
+      return `the server redirects to ${reason.to} after maxRedirects (${reason.maxRedirects}) others. Give a larger maxRedirects if they are right.`
     case "Timeout":
       return `not open after openTimeout (${reason.milliseconds} ms)`
     case "InvalidOption":
@@ -65,18 +65,11 @@ const describe = (reason: Reason): string => {
   }
 }
 
-/** What the program that connects can do about a status, where there is something. */
-const advice = (status: number): string => {
-  switch (status) {
-    case 401:
-      return ". Give a user in the URI, or the header Authorization."
-    case 404:
-      return ". Check the URI's path."
-    case 426:
-      return ". It wants another version of the protocol, or none of it on this path."
-    default:
-      return ""
-  }
+/** Adds what whoever connects can do about a status, where there is something. */
+const advise = (answer: string, { status }: ResponseHead): string => {
+  const advice = { 401: "Give a user in the URI, or the header Authorization.", 404: "Check the URI's path." }[status]
+  if (advice === undefined) return answer
+  return `${answer}${/[.!?]$/.test(answer) ? "" : "."} ${advice}`
 }
 
 /** The first line of a textual body: servers say there what they miss. */

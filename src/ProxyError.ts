@@ -1,5 +1,6 @@
 import * as Data from "effect/Data"
 import type { ResponseHead } from "./protocol/Handshake.js"
+import { why } from "./TransportError.js"
 
 /** Why there is no way through a proxy. */
 export type Reason =
@@ -30,8 +31,9 @@ export class ProxyError extends Data.TaggedError("ProxyError")<{
   readonly reason: Reason
 }> {
   override get message() {
-    const to = this.destination === undefined ? "" : `connect to ${this.destination} through `
-    return `cannot ${to === "" ? "use " : to}the proxy ${this.proxy}: ${describe(this.reason)}`
+    const { proxy, destination, reason } = this
+    const aim = destination === undefined ? "use" : `connect to ${destination} through`
+    return `cannot ${aim} the proxy ${proxy}: ${describe(reason)}`
   }
 }
 
@@ -40,7 +42,9 @@ const describe = (reason: Reason): string => {
     case "InvalidProxy":
       return `${reason.problem}. Give a URI like http://user:password@host:port; http, https, socks4, socks4a, socks5 and socks5h are known.`
     case "Unreachable":
-      return `${reason.operation === "tls" ? "no agreement on TLS with it" : "it cannot be reached"}: ${why(reason.cause)}${reachAdvice(reason)}`
+      return reason.operation === "tls"
+        ? `no agreement on TLS with it: ${why(reason.cause)}. Trust its certificate or authority with the option tls.ca of the proxy; if it speaks no TLS, use http:// for it.`
+        : `it cannot be reached: ${why(reason.cause)}. Is the proxy running, and on this port?`
     case "Rejected":
       return `it answered with status ${reason.response.status}${statusAdvice(reason.response.status)}`
     case "SocksRejected":
@@ -51,16 +55,6 @@ const describe = (reason: Reason): string => {
       return `the package ${reason.package} is needed for it. Install it: npm install ${reason.package}@2`
   }
 }
-
-const why = (cause: unknown): string => {
-  if (cause instanceof AggregateError) return cause.errors.map(why).join("; ")
-  return cause instanceof Error ? cause.message.trim() : String(cause ?? "no reason given")
-}
-
-const reachAdvice = ({ operation }: { readonly operation: "connect" | "tls" }): string =>
-  operation === "tls"
-    ? ". Trust its certificate or authority with the option tls.ca of the proxy; if it speaks no TLS, use http:// for it."
-    : ". Is the proxy running, and on this port?"
 
 const statusAdvice = (status: number): string => {
   switch (status) {

@@ -20,11 +20,15 @@ export class TransportError extends Data.TaggedError("TransportError")<{
   }
 }
 
-/** A name with several addresses fails with an error for each of them, and no sentence for all. */
-const why = (cause: unknown): string => {
+/** The words of a cause. A name with several addresses fails with an error for each of them, and no sentence for all. */
+export const why = (cause: unknown): string => {
   if (cause instanceof AggregateError) return cause.errors.map(why).join("; ")
   return cause instanceof Error ? cause.message.trim() : String(cause ?? "no reason given")
 }
+
+/** The system's or TLS's word for a cause, where it has one. */
+export const codeOf = (cause: unknown): string | undefined =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
 
 const failed: Record<Operation, string> = {
   connect: "cannot connect to",

@@ -9,9 +9,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { RequestHead } from "../protocol/Handshake.js"
 import { Connector, type Destination, type Reply } from "../Transport.js"
-import { type Operation, TransportError } from "../TransportError.js"
+import { codeOf, type Operation, TransportError } from "../TransportError.js"
 import { NodeByteStream } from "./byteStream.js"
-import { type ClientTls, dial, type Route } from "./dial.js"
+import { authorityOf, type ClientTls, dial, type Route } from "./dial.js"
 import { headersOf } from "./exchange.js"
 import * as NodeProxy from "./NodeProxy.js"
 import { openTunnel, show } from "./tunnel.js"
@@ -112,8 +112,6 @@ const exchange = Effect.fnUntraced(function* (
 const cannot = (operation: Operation, peer: string, cause: unknown) =>
   new TransportError({ operation, peer, code: undefined, cause })
 
-const authorityOf = ({ hostname, port }: Destination): string => `${hostname}:${port}`
-
 const bracketed = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host)
 
 /** The streams that were given as an option and are used up. */
@@ -200,7 +198,7 @@ class Dialling {
   }
 
   private fail(cause: Error): void {
-    const code = "code" in cause && typeof cause.code === "string" ? cause.code : undefined
+    const code = codeOf(cause)
     const operation = this.socket instanceof TLSSocket && code?.startsWith("ERR_SSL") === true ? "tls" : this.operation
     this.finish(Effect.fail(new TransportError({ operation, peer: this.peer, code, cause })))
   }

@@ -2,6 +2,7 @@ import { isIP, type LookupFunction, connect as netConnect } from "node:net"
 import type { Duplex } from "node:stream"
 import { type ConnectionOptions, checkServerIdentity, type PeerCertificate, connect as tlsConnect } from "node:tls"
 import * as Redacted from "effect/Redacted"
+import type { Destination } from "../Transport.js"
 
 /** Where node's sockets to other hosts are made: TCP or a Unix socket, or a stream that is there already; and TLS over it. */
 
@@ -30,6 +31,9 @@ export interface Route {
 
 /** A host as the system's functions want it: an IPv6 address without brackets. */
 export const bare = (hostname: string): string => hostname.replace(/^\[|\]$/g, "")
+
+/** Host and port, for CONNECT and for sentences. */
+export const authorityOf = ({ hostname, port }: Destination): string => `${hostname}:${port}`
 
 /**
  * Starts to open a stream of bytes to a host, with TLS if that is given. The

@@ -8,8 +8,8 @@ import type * as Scope from "effect/Scope"
 import { ProxyError, type Reason } from "../ProxyError.js"
 import { basic } from "../protocol/uri.js"
 import type { Destination } from "../Transport.js"
-import { TransportError } from "../TransportError.js"
-import { bare, dial, type Route } from "./dial.js"
+import { codeOf, TransportError } from "../TransportError.js"
+import { authorityOf, bare, dial, type Route } from "./dial.js"
 import { headersOf } from "./exchange.js"
 import type { ProxyServer } from "./NodeProxy.js"
 
@@ -17,11 +17,6 @@ import type { ProxyServer } from "./NodeProxy.js"
 
 /** A proxy as sentences name it. */
 export const show = ({ kind, hostname, port }: ProxyServer): string => `${kind}://${hostname}:${port}`
-
-const authorityOf = ({ hostname, port }: Destination): string => `${hostname}:${port}`
-
-const codeOf = (cause: unknown): string | undefined =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
 
 /**
  * `socks` ends an exchange that takes longer, whatever `openTimeout` says, and keeps the exchange in memory for so
@@ -130,6 +125,7 @@ const connectHttp = (tunnel: Tunnel, destination: Destination): Effect.Effect<vo
     request.removeHeader("Connection")
     request.on("error", (error) => done(Effect.fail(broken(error))))
     request.on("connect", (response, _, head) => {
+      // Node takes every status for the last one here, information too, which no proxy is known to send.
       const status = response.statusCode ?? 0
       if (status < 200 || status > 299) {
         done(Effect.fail({ _tag: "Rejected", response: { status, headers: headersOf(response) } }))

@@ -220,6 +220,17 @@ describe("other ways", () => {
     )
   )
 
+  it.live.each(["ws", "wss"])("C6: openTimeout ends the wait for a name that is looked up for ever: %s", (scheme) =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const error = yield* failureOf(
+          connect(`${scheme}://one.example`, { openTimeout: "50 millis" }, { lookup: () => {} })
+        )
+        assert.strictEqual(error._tag === "HandshakeError" && error.reason._tag, "Timeout")
+      })
+    )
+  )
+
   it.live("C2: a stream that is given is used once, and closed with its connection", () =>
     leavesNothing(
       Effect.gen(function* () {
