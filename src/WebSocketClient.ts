@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Connection } from "./Connection.js"
+import * as Deflate from "./Deflate.js"
 import { makeEngine } from "./deadlines.js"
 import * as Framing from "./Framing.js"
 import * as Handshake from "./Handshake.js"
@@ -26,6 +27,8 @@ import type { TransportError } from "./TransportError.js"
 export interface ConnectOptions extends ConnectionOptions, OfferOptions {
   /** How long looking up the host, connecting, proxies, TLS, redirects and the opening handshake may take together: 10 seconds. */
   readonly openTimeout?: Duration.DurationInput | undefined
+  /** Offers compression: permessage-deflate with its defaults, or with these. Off unless told otherwise. RFC 7692. */
+  readonly compression?: Deflate.Compression | undefined
   /**
    * How many redirects are followed: 10. With 0 one is an answer like any other. None leads from `wss` to `ws`, and
    * what only the first origin may know (the URI's user, `Authorization`, `Cookie`) goes to no other. RFC 9110 §15.4.
@@ -81,9 +84,10 @@ export const layer: Layer.Layer<WebSocketClient, never, Transport.Connector> = L
     const connector = yield* Transport.Connector
     const framing = yield* Framing.Framing
     const handshake = yield* Handshake.Handshake
+    const deflate = yield* Deflate.Deflate
     return {
       connect: Effect.fn("WebSocketClient.connect")((input: string | URL, options: ConnectOptions = {}) =>
-        open({ connector, framing, handshake }, input, options)
+        open({ connector, framing, handshake, deflate }, input, options)
       )
     }
   })
@@ -93,6 +97,7 @@ interface Services {
   readonly connector: Context.Tag.Service<Transport.Connector>
   readonly framing: Framing.Service
   readonly handshake: Handshake.Service
+  readonly deflate: Deflate.Service | undefined
 }
 
 const open = (
@@ -177,11 +182,15 @@ const dial = Effect.fnUntraced(function* (attempt: Attempt) {
 
 const ask = Effect.fnUntraced(function* (attempt: Attempt) {
   const { services, options, journey, maxRedirects } = attempt
-  const { handshake, framing, connector } = services
+  const { handshake, framing, deflate, connector } = services
   const target = redirects.last(journey)
   const { secure, hostname, port } = target
   const isForeign = redirects.hasLeft(journey)
-  const offer = makeOffer(target, options, { key: handshake.key(), extensions: framing.extensions, isForeign })
+  const extensions = [
+    ...(options.extensions ?? framing.extensions),
+    ...Deflate.extensions(deflate, options.compression)
+  ]
+  const offer = makeOffer(target, options, { key: handshake.key(), extensions, isForeign })
   if ("_tag" in offer) return yield* refuse(attempt, offer)
   // Each server has a scope of its own: nothing of one is left when the next is asked.
   const scope = yield* Scope.fork(attempt.transport, ExecutionStrategy.sequential)

@@ -1,33 +1,29 @@
+import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
-import { ConnectionClosed } from "./ConnectionClosed.js"
+import { ConnectionClosed, type Traffic } from "./ConnectionClosed.js"
 import type { Deadlines, Entry } from "./deadlines.js"
 import { Inbox, type Message, type Supplier } from "./inbox.js"
+import { macrotask } from "./macrotask.js"
 import { Outbox } from "./outbox.js"
+import { Pieces } from "./pieces.js"
 import { Pings } from "./pings.js"
 import type { Piece } from "./protocol/assembly.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Codec } from "./protocol/Extension.js"
 import * as Frame from "./protocol/Frame.js"
-import { FrameDecoder, type Limits, type Receiver } from "./protocol/FrameDecoder.js"
+import { FrameDecoder, type Receiver } from "./protocol/FrameDecoder.js"
 import { FrameEncoder, type MaskingKeys } from "./protocol/FrameEncoder.js"
 import * as Protocol from "./protocol/Protocol.js"
+import type { Settings } from "./settings.js"
 import type { ByteStream, Sink } from "./Transport.js"
 import type { TransportError } from "./TransportError.js"
-import { type Intervals, Watch } from "./watch.js"
+import { Watch } from "./watch.js"
 
 /**
  * One connection at work, without Effect: bytes come in from the transport,
  * messages go to the inbox, what is sent goes through the outbox, and the
  * state of the closing handshake changes in one place.
  */
-
-/** A connection's settings as numbers: milliseconds, bytes, counts; Infinity turns a deadline off. */
-export interface Settings extends Limits, Intervals {
-  readonly closeTimeout: number
-  readonly maxPingsPerSecond: number
-  readonly receiveHighWaterMark: number
-  readonly sendHighWaterMark: number
-}
 
 export interface Parts {
   readonly role: Frame.Role
@@ -45,9 +41,7 @@ type Change = (state: Protocol.State) => Protocol.Step
 const NEVER = Number.POSITIVE_INFINITY
 const NONE = -1
 
-/** Runs behind the microtasks and the input that are there now. */
-const macrotask: (run: () => void) => void =
-  typeof setImmediate === "function" ? (run) => void setImmediate(run) : (run) => void setTimeout(run, 0)
+const notHeard: Frame.Close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
 
 export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   readonly role: Frame.Role
@@ -57,19 +51,24 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private readonly decoder: FrameDecoder
   readonly stream: ByteStream
   private readonly settings: Settings
+  readonly codecs: ReadonlyArray<Codec>
   private readonly deadlines: Deadlines
   private readonly watch: Watch
   readonly pings: Pings
 
   /** What ends the connection and stands behind messages that have not been taken. */
   private late: Array<Change> = []
+  /** What the transport says while an extension takes its time with a message: it comes behind that. */
+  private behind: Array<() => void> = []
   private paused = false
   /** Milliseconds of the Clock, at the latest chunk. */
   private now: number
   /** The current chunk has completed a message. */
   private completed = false
-  private wantsFragments = false
-  private dropsFragments = false
+  readonly pieces: Pieces
+  private readonly openedAt: number
+  private bytesReceived = 0
+  private traffic: Traffic | undefined
 
   private closeDue = NEVER
   dueAt = NEVER
@@ -82,13 +81,16 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.role = role
     this.stream = stream
     this.settings = settings
+    this.codecs = codecs
     this.deadlines = deadlines
     this.now = deadlines.now()
+    this.openedAt = this.now
     this.watch = new Watch(settings, this.now)
     this.pings = new Pings(pingPayloads, settings.maxPingsPerSecond)
     this.inbox = new Inbox<Message | Piece>(this, settings.receiveHighWaterMark)
     const { maxMessageSize, maxFrameSize, maxFragments } = settings
     this.decoder = new FrameDecoder({ role, receiver: this, codecs, maxMessageSize, maxFrameSize, maxFragments })
+    this.pieces = new Pieces(this.decoder, this.inbox)
     this.outbox = new Outbox(stream, new FrameEncoder({ role, maskingKeys, codecs }), settings.sendHighWaterMark)
     this.scheduleBy(this.watch.dueAt)
     stream.attach(this)
@@ -107,21 +109,35 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   data(bytes: Uint8Array): void {
     const now = this.deadlines.now()
     this.now = now
+    this.bytesReceived += bytes.length
     const wasInDoubt = this.watch.heard(now)
     this.completed = false
     this.outbox.cork()
-    const violation = this.decoder.decode(bytes)
+    this.hasRead(this.decoder.decode(bytes), wasInDoubt)
+  }
+
+  /** An extension that has taken its time is done: what has come meanwhile is read as if it came now. */
+  decoded(): void {
+    this.now = this.deadlines.now()
+    this.completed = false
+    this.outbox.cork()
+    this.hasRead(this.decoder.proceed(), false)
+    if (this.decoder.isSuspended) return
+    for (const run of this.behind.splice(0)) run()
+  }
+
+  private hasRead(violation: Frame.Violation | undefined, wasInDoubt: boolean): void {
     if (violation !== undefined) this.later((state) => Protocol.fail(state, violation))
-    const hasBegun = this.watch.read(this.decoder.isPartial, this.completed, now)
+    const hasBegun = this.watch.read(this.decoder.isPartial, this.completed, this.now)
     if ((hasBegun || wasInDoubt) && this.isOpen) this.scheduleBy(this.watch.dueAt)
-    if (this.isOpen && !this.paused && this.inbox.isFull()) this.pause()
+    this.pauseOrResume()
     // Last, since the handler may go on inside: what it answers leaves in one write with the pongs.
     this.inbox.wakeInline()
     this.outbox.uncork()
   }
 
   end(): void {
-    this.later(Protocol.receiveEnd)
+    this.inOrder(() => this.later(Protocol.receiveEnd))
   }
 
   drain(): void {
@@ -129,9 +145,17 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   closed(error: TransportError | undefined): void {
-    // Nothing can be answered any more: what stands before it is acted on now.
-    this.actOnLate()
-    this.transition((state) => Protocol.lose(state, error))
+    this.inOrder(() => {
+      // Nothing can be answered any more: what stands before it is acted on now.
+      this.actOnLate()
+      this.transition((state) => Protocol.lose(state, error))
+    })
+  }
+
+  /** Behind a message for which an extension takes its time. */
+  private inOrder(run: () => void): void {
+    if (this.decoder.isSuspended) this.behind.push(run)
+    else run()
   }
 
   // From the decoder
@@ -143,13 +167,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   fragment(piece: Piece): void {
     this.completed = true
-    if (!this.dropsFragments) {
-      this.inbox.push(piece)
-    } else if (piece.final) {
-      this.dropsFragments = false
-      // Asked for again meanwhile: what is meant is the next message.
-      if (this.wantsFragments) this.decoder.receiveFragments()
-    }
+    this.pieces.add(piece)
   }
 
   ping(payload: Uint8Array): void {
@@ -178,13 +196,18 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   roomy(): void {
-    this.unpause()
+    this.pauseOrResume()
   }
 
   /** How the connection ended; asked for when it has. */
   error(): ConnectionClosed {
-    this.failure ??= new ConnectionClosed({ closure: this.closure() })
+    this.failure ??= new ConnectionClosed({ closure: this.closure(), traffic: this.traffic ?? this.measure() })
     return this.failure
+  }
+
+  private measure(): Traffic {
+    const { bytesReceived, deadlines, openedAt, outbox } = this
+    return { duration: Duration.millis(deadlines.now() - openedAt), bytesReceived, bytesSent: outbox.bytesSent }
   }
 
   exit(): Exit.Exit<never, ConnectionClosed> {
@@ -207,11 +230,6 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.transition((state) => Protocol.startClose(state, close))
   }
 
-  /** Cuts the connection now. */
-  cut(): void {
-    this.closed(undefined)
-  }
-
   /** Calls back when nothing is left of the connection; at once where that is so. Returns how to take that back. */
   onClosed(run: () => void): () => void {
     if (this.current._tag === "Closed") {
@@ -228,19 +246,6 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   sendPing(done?: ((elapsed: number | undefined) => void) | undefined): void {
     this.outbox.control(Frame.Opcode.Ping, this.pings.begin(this.deadlines.now(), done))
     this.outbox.schedule()
-  }
-
-  /** From the message that is arriving, or else the next one, fragments are received as they come. */
-  receiveFragments(): void {
-    this.wantsFragments = true
-    this.decoder.receiveFragments()
-  }
-
-  /** Goes back to whole messages; what is still to come of a message that was begun in fragments is dropped. */
-  receiveWhole(): void {
-    this.wantsFragments = false
-    this.dropsFragments = !this.decoder.receiveWhole()
-    this.inbox.dropWhile((item) => typeof item === "object" && "final" in item)
   }
 
   // The state
@@ -294,11 +299,14 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
         if (before._tag === "Open") {
           // §5.5.1, §1.4: what comes now is read for its limits and thrown away; unread messages do not hold up the end.
           this.decoder.discard()
-          this.unpause()
+          this.pauseOrResume()
           this.closeDue = this.deadlines.now() + this.settings.closeTimeout
           this.deadlines.set(this, this.closeDue)
         }
-        if (state._tag === "Draining") this.settle()
+        if (state._tag === "Draining") {
+          this.settle()
+          this.pauseOrResume()
+        }
         return
       case "Closed":
         this.deadlines.remove(this)
@@ -310,22 +318,28 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   /** How the connection ended is certain: nobody waits for messages, room or pongs any more. */
   private settle(): void {
+    this.traffic = this.measure()
     this.outbox.end()
     this.pings.end()
     this.inbox.end()
+    this.decoder.end()
+    for (const { end } of this.codecs) end?.()
+    for (const run of this.behind.splice(0)) run()
   }
 
   // Reading and not reading
 
-  private pause(): void {
-    this.paused = true
-    this.stream.pause()
-    this.inbox.awaitRoom()
-  }
-
-  private unpause(): void {
-    if (!this.paused) return
-    this.paused = false
+  /** Reads on, unless the inbox is full or an extension takes its time. */
+  private pauseOrResume(): void {
+    const isFull = this.isOpen && this.inbox.isFull()
+    if (isFull) this.inbox.awaitRoom()
+    const isHeld = isFull || this.decoder.isSuspended
+    if (isHeld === this.paused) return
+    this.paused = isHeld
+    if (isHeld) {
+      this.stream.pause()
+      return
+    }
     this.watch.restart(this.deadlines.now())
     this.stream.resume()
   }
@@ -366,11 +380,9 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
       case "quiet":
         this.sendPing()
         break
-      case "dead": {
-        const close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
-        this.transition((state) => Protocol.abandon(state, close))
+      case "dead":
+        this.transition((state) => Protocol.abandon(state, notHeard))
         return
-      }
       case "unfinished": {
         const reason = `a message was not complete within messageTimeout (${messageTimeout} ms)`
         this.transition((state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason)))

@@ -9,7 +9,7 @@ import type { Engine } from "./deadlines.js"
 import { FragmentSender } from "./fragmentSender.js"
 import type { Inbox, Message } from "./inbox.js"
 import { Lifecycle, type Parts } from "./lifecycle.js"
-import { Outbox } from "./outbox.js"
+import type { Logs } from "./logs.js"
 import type { Piece } from "./protocol/assembly.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Entry } from "./protocol/Extension.js"
@@ -19,6 +19,8 @@ import type { State } from "./protocol/Protocol.js"
 import * as utf8 from "./protocol/utf8.js"
 import { Reading, type ReceiveError, TypeId } from "./reading.js"
 import { Send } from "./send.js"
+import type { ByteStream } from "./Transport.js"
+import { traced } from "./trace.js"
 
 /** What both ends said in the opening handshake, and agreed on. RFC 6455 §4. */
 export interface Handshake {
@@ -31,10 +33,13 @@ export interface Handshake {
 export interface SendOptions {
   /** What the message is sent as: a string as text and bytes as binary unless told otherwise. Bytes as text must be UTF-8. */
   readonly type?: "text" | "binary" | undefined
+  /** Whether it is compressed, where the connection has compression: from its threshold on unless told otherwise. RFC 7692 §6. */
+  readonly compress?: boolean | undefined
 }
 
 export interface LiveParts extends Parts {
   readonly handshake: () => Handshake
+  readonly logs: Logs
 }
 
 /** For a stream of bytes on which the handshake was done elsewhere. */
@@ -51,12 +56,19 @@ let lastId = 0
 export class LiveConnection {
   readonly id = ++lastId
   readonly lifecycle: Lifecycle
+  readonly stream: ByteStream
   readonly [TypeId]: Reading
   private readonly describe: () => Handshake
   private sending: ((message: Message, options?: SendOptions) => Effect.Effect<void, ConnectionClosed>) | undefined
 
   constructor(parts: LiveParts) {
-    this.lifecycle = new Lifecycle(parts)
+    const { logs, role, stream } = parts
+    this.stream = stream
+    this.lifecycle = new Lifecycle(
+      logs.areFramesWanted
+        ? { ...parts, stream: traced(stream, role, (line) => logs.debug(() => line, this.id)) }
+        : parts
+    )
     this.describe = parts.handshake
     // Parts of fragmented messages are in the inbox only while `receiveFragments` takes them out.
     this[TypeId] = new Reading(this.lifecycle.inbox as Inbox<Message>, () => this.lifecycle.exit())
@@ -71,11 +83,11 @@ export class LiveConnection {
   }
 
   get remoteAddress(): Option.Option<Address> {
-    return Option.fromNullable(this.lifecycle.stream.remoteAddress())
+    return Option.fromNullable(this.stream.remoteAddress())
   }
 
   get localAddress(): Option.Option<Address> {
-    return Option.fromNullable(this.lifecycle.stream.localAddress())
+    return Option.fromNullable(this.stream.localAddress())
   }
 
   get receive(): Effect.Effect<Message, ReceiveError> {
@@ -103,12 +115,12 @@ export class LiveConnection {
     const { inbox } = lifecycle
     const begin = Effect.suspend(() => {
       if (!inbox.claim()) return Effect.fail(new ConcurrencyError())
-      if (inbox.isEmpty()) lifecycle.receiveFragments()
+      if (inbox.isEmpty()) lifecycle.pieces.begin()
       return Effect.succeed({ isOver: false })
     })
     const end = ({ isOver }: { readonly isOver: boolean }) =>
       Effect.sync(() => {
-        if (!isOver) lifecycle.receiveWhole()
+        if (!isOver) lifecycle.pieces.end()
         inbox.release()
       })
     // What is in the inbox now is a whole message or, once fragments were asked for, a part of one.
@@ -133,21 +145,25 @@ export class LiveConnection {
 
   get send(): (message: Message, options?: SendOptions) => Effect.Effect<void, ConnectionClosed> {
     this.sending ??= (message, options) => {
-      const type = options?.type
-      return type === undefined ? new Send(this, message) : Effect.suspend(() => new Send(this, convert(message, type)))
+      if (options === undefined) return new Send(this, message)
+      const { type, compress } = options
+      if (type === undefined) return new Send(this, message, compress)
+      return Effect.suspend(() => new Send(this, convert(message, type), compress))
     }
     return this.sending
   }
 
-  /** Sends a message unless that has to wait, for its turn or for its memory to be free again. */
-  sendNow(message: Message): boolean {
+  /** Sends a message: undefined when that is done, or else what is left of it, as it has to wait for its turn or for its memory. */
+  startSend(message: Message, compress?: boolean | undefined): Effect.Effect<void, ConnectionClosed> | undefined {
     const { lifecycle } = this
-    if (!lifecycle.isOpen || !lifecycle.outbox.isFree || !Outbox.copies(message)) return false
-    return lifecycle.outbox.message(message)
-  }
-
-  sendLater(message: Message): Effect.Effect<void, ConnectionClosed> {
-    return this.inTurn(() => this.lifecycle.outbox.message(message))
+    const { outbox } = lifecycle
+    if (!lifecycle.isOpen || !outbox.isFree) return this.inTurn(() => outbox.message(message, compress))
+    try {
+      return outbox.message(message, compress) ? undefined : this.drained
+    } catch (defect) {
+      // The transport's callback may be where this happens.
+      return Effect.die(defect)
+    }
   }
 
   get sendAll() {
@@ -328,8 +344,11 @@ const convert = (message: Message, type: "text" | "binary"): Message => {
 }
 
 /** A connection with a watch of its own, which ends with it. */
-export const openAlone = ({ deadlines }: Engine, parts: Omit<LiveParts, "deadlines">): LiveConnection => {
-  const connection = new LiveConnection({ ...parts, deadlines })
+export const openAlone = (
+  { deadlines, logs }: Engine,
+  parts: Omit<LiveParts, "deadlines" | "logs">
+): LiveConnection => {
+  const connection = new LiveConnection({ ...parts, deadlines, logs })
   connection.lifecycle.onClosed(() => deadlines.stop())
   return connection
 }

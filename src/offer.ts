@@ -82,7 +82,7 @@ export const makeOffer = (
     host: uri.authority(target),
     key,
     subprotocols,
-    extensions: options.extensions ?? extensions,
+    extensions,
     headers
   }
 }

@@ -17,11 +17,11 @@ import type * as Framing from "./Framing.js"
 import type * as Handshake from "./Handshake.js"
 import { handlerScheduler } from "./handlerScheduler.js"
 import * as LazyScope from "./lazyScope.js"
-import type { Settings } from "./lifecycle.js"
 import { LiveConnection } from "./liveConnection.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import { type Agreement, isUpgrade, rejection, type ServerPolicy } from "./protocol/Handshake.js"
 import { fromExchange, toResponse } from "./requestHook.js"
+import type { Settings } from "./settings.js"
 import type { Acceptor, Exchange, Response } from "./Transport.js"
 
 /** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */
@@ -70,7 +70,7 @@ export class Serving implements Acceptor {
 
   arrived(cut: () => void): () => void {
     // Who comes on top of as many as may be silent at a time is not worth an answer: it has asked nothing.
-    if (this.stopping || this.silent.size >= this.parts.maxHandshakes) {
+    if (this.silent.size >= this.parts.maxHandshakes) {
       cut()
       return () => {}
     }
@@ -220,6 +220,7 @@ export class Serving implements Acceptor {
       maskingKeys: framing.maskingKeys,
       pingPayloads: framing.pingPayloads,
       deadlines: engine.deadlines,
+      logs: engine.logs,
       handshake: () => ({
         request,
         response: agreement.response,
@@ -298,14 +299,13 @@ export class Serving implements Acceptor {
   }
 
   /**
-   * Refuses whatever comes, cuts who has not asked yet, and closes all
-   * connections at the same time with 1001 while their handlers are
-   * interrupted. Completes when nothing is left of them.
+   * Refuses whatever is asked, and closes all connections at the same time
+   * with 1001 while their handlers are interrupted. Completes when nothing is
+   * left of them; who has asked nothing by then is cut with the listener.
    */
   get stop(): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
       this.stopping = true
-      for (const cut of this.silent) cut()
       for (const { stop } of [...this.running]) stop()
       if (this.running.size === 0) resume(Effect.void)
       else this.whenIdle = () => resume(Effect.void)

@@ -7,12 +7,13 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type { RequestHead } from "../protocol/Handshake.js"
+import type { RequestHead, ResponseHead } from "../protocol/Handshake.js"
 import { Connector, type Destination, type Reply } from "../Transport.js"
 import { codeOf, type Operation, TransportError } from "../TransportError.js"
 import { NodeByteStream } from "./byteStream.js"
 import { authorityOf, type ClientTls, dial, type Route } from "./dial.js"
 import { headersOf } from "./exchange.js"
+import * as NodeDeflate from "./NodeDeflate.js"
 import * as NodeProxy from "./NodeProxy.js"
 import { openTunnel, show } from "./tunnel.js"
 
@@ -47,18 +48,22 @@ export const maxBody = 1_048_576
 
 /**
  * Reaches servers over TCP, TLS and Unix sockets, with node's HTTP/1.1, and
- * through the proxies that `NodeProxy` names.
+ * through the proxies that `NodeProxy` names; brings compressors for those
+ * that want them.
  *
  * Options that say where to connect, the server's name and the client's own
  * certificate are for the server of the URI: redirects to another origin are
  * not followed where the first is fixed, and go without the others.
  */
 export const layerWith = (options: ConnectorOptions): Layer.Layer<Connector> =>
-  Layer.effect(
-    Connector,
-    Effect.map(NodeProxy.Proxy, (proxy) => ({
-      exchange: (destination: Destination, request: RequestHead) => exchange(options, proxy, destination, request)
-    }))
+  Layer.merge(
+    Layer.effect(
+      Connector,
+      Effect.map(NodeProxy.Proxy, (proxy) => ({
+        exchange: (destination: Destination, request: RequestHead) => exchange(options, proxy, destination, request)
+      }))
+    ),
+    NodeDeflate.layer
   )
 
 export const layer: Layer.Layer<Connector> = layerWith({})
@@ -160,8 +165,8 @@ class Dialling {
     })
     this.sent.on("response", (response) => this.readBody(response))
     // In some versions of node a 101 that switches to nothing is information; any other is followed by an answer.
-    this.sent.on("information", ({ statusCode, rawHeaders }) => {
-      if (statusCode === 101) this.finish(answered(headOf({ statusCode, rawHeaders }), []))
+    this.sent.on("information", ({ statusCode, httpVersion, rawHeaders }) => {
+      if (statusCode === 101) this.finish(answered(headOf({ statusCode, httpVersion, rawHeaders }), []))
     })
     this.sent.end()
   }
@@ -222,10 +227,11 @@ class Dialling {
   }
 }
 
-const headOf = ({ statusCode, rawHeaders }: Pick<IncomingMessage, "statusCode" | "rawHeaders">) => ({
-  status: statusCode ?? 0,
-  headers: headersOf({ rawHeaders })
+const headOf = (message: Pick<IncomingMessage, "statusCode" | "httpVersion" | "rawHeaders">): ResponseHead => ({
+  status: message.statusCode ?? 0,
+  version: message.httpVersion === "1.0" ? "1.0" : "1.1",
+  headers: headersOf(message)
 })
 
-const answered = (response: ReturnType<typeof headOf>, chunks: ReadonlyArray<Uint8Array>): Effect.Effect<Reply> =>
+const answered = (response: ResponseHead, chunks: ReadonlyArray<Uint8Array>): Effect.Effect<Reply> =>
   Effect.sync(() => ({ _tag: "Answered", response, body: Uint8Array.from(Buffer.concat([...chunks])) }))

@@ -1,8 +1,10 @@
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Layer, Logger, Ref, Schedule, Scope } from "effect"
-import { type Connection, ConnectionClosed, WebSocketServer } from "effect-websockets"
+import { type Connection, ConnectionClosed, WebSocketClient, WebSocketServer } from "effect-websockets"
+import { NodeConnector } from "effect-websockets/node"
 import { both } from "../../examples/both.js"
+import { compressingClient, compressingServer } from "../../examples/compression.js"
 import { consumer, multipleConsumers } from "../../examples/consumer.js"
 import { echoServer } from "../../examples/echo.js"
 import * as pipes from "../../examples/hello-pipes.js"
@@ -186,6 +188,21 @@ describe("S15, echo", () => {
       process.kill("SIGTERM")
       assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1001)
       assert.strictEqual((yield* exit).code, 0)
+    })
+  )
+})
+
+describe("compression (D6)", () => {
+  it.scopedLive("takes the same text there and back in a hundredth of its bytes", () =>
+    Effect.gen(function* () {
+      const { uri } = yield* sample<never, unknown>(compressingServer({ port: 0 }))
+      const { isSame, traffic } = yield* compressingClient(uri).pipe(
+        Effect.provide(Layer.provide(WebSocketClient.layer, NodeConnector.layer)),
+        Effect.withConsole({ ...(yield* Effect.console), log: () => Effect.void })
+      )
+      assert.isTrue(isSame)
+      assert.isBelow(traffic.bytesReceived, 300)
+      assert.isBelow(traffic.bytesSent, 300)
     })
   )
 })
