@@ -1,10 +1,16 @@
 import * as Data from "effect/Data"
 import type { ResponseHead } from "./protocol/Handshake.js"
 
+/** What a server answered instead of 101, of its body the first 1,048,576 bytes. */
+export interface Answer {
+  readonly response: ResponseHead
+  readonly body: Uint8Array
+}
+
 /** Why an opening handshake failed. */
 export type Reason =
   /** The server answered with something else than 101. */
-  | { readonly _tag: "Rejected"; readonly response: ResponseHead; readonly body: Uint8Array }
+  | ({ readonly _tag: "Rejected" } & Answer)
   /** The server answered with 101, but a header of it does not fit our request. */
   | {
       readonly _tag: "InvalidHeader"
@@ -13,18 +19,13 @@ export type Reason =
       readonly response: ResponseHead
     }
   /** The server redirected us, and its `Location` is missing or no URI that we could follow. RFC 9110 §10.2.2. */
-  | { readonly _tag: "InvalidRedirect"; readonly problem: string; readonly response: ResponseHead }
+  | ({ readonly _tag: "InvalidRedirect"; readonly problem: string } & Answer)
   /** A redirect led from `wss` to `ws`, where everybody in between could read and change everything. */
-  | { readonly _tag: "InsecureRedirect"; readonly to: string; readonly response: ResponseHead }
+  | ({ readonly _tag: "InsecureRedirect"; readonly to: string } & Answer)
   /** A redirect led to where we had been before. */
-  | { readonly _tag: "RedirectLoop"; readonly to: string; readonly response: ResponseHead }
+  | ({ readonly _tag: "RedirectLoop"; readonly to: string } & Answer)
   /** There was one redirect more than `maxRedirects`. */
-  | {
-      readonly _tag: "TooManyRedirects"
-      readonly maxRedirects: number
-      readonly to: string
-      readonly response: ResponseHead
-    }
+  | ({ readonly _tag: "TooManyRedirects"; readonly maxRedirects: number; readonly to: string } & Answer)
   /** It was not over within `openTimeout`. */
   | { readonly _tag: "Timeout"; readonly milliseconds: number }
   /** An option would have made the request malformed; nothing was sent. */

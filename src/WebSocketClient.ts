@@ -203,9 +203,10 @@ const ask = Effect.fnUntraced(function* (attempt: Attempt) {
     return opened
   }
   yield* Effect.uninterruptible(Scope.close(scope, Exit.void))
-  if (maxRedirects === 0 || !redirects.isRedirect(reply.response))
+  if (reply._tag === "Switched" || maxRedirects === 0 || !redirects.isRedirect(reply.response)) {
     return yield* refuse(attempt, explain(agreement, reply))
-  const to = redirects.next(journey, reply.response, maxRedirects)
+  }
+  const to = redirects.next(journey, reply, maxRedirects)
   if ("_tag" in to) return yield* refuse(attempt, to)
   return { _tag: "Redirect" as const, to }
 })

@@ -1,4 +1,4 @@
-import type { Reason } from "./HandshakeError.js"
+import type { Answer, Reason } from "./HandshakeError.js"
 import type { ResponseHead } from "./protocol/Handshake.js"
 import * as headers from "./protocol/headers.js"
 import * as uri from "./protocol/uri.js"
@@ -23,16 +23,17 @@ export const last = (journey: Journey): uri.WebSocketUri => journey[journey.leng
 export const hasLeft = (journey: Journey): boolean => journey.some((visited) => !uri.isSameOrigin(visited, journey[0]))
 
 /** Where an answer leads, or why nobody may go there. */
-export const next = (journey: Journey, response: ResponseHead, maxRedirects: number): uri.WebSocketUri | Reason => {
+export const next = (journey: Journey, answer: Answer, maxRedirects: number): uri.WebSocketUri | Reason => {
+  const { response, body } = answer
   const from = last(journey)
   const target = resolve(from, headers.all(response.headers, "location"))
-  if (typeof target === "string") return { _tag: "InvalidRedirect", problem: target, response }
+  if (typeof target === "string") return { _tag: "InvalidRedirect", problem: target, response, body }
   const to = uri.show(target)
-  if (from.secure && !target.secure) return { _tag: "InsecureRedirect", to, response }
+  if (from.secure && !target.secure) return { _tag: "InsecureRedirect", to, response, body }
   if (journey.some((visited) => uri.isSameOrigin(visited, target) && visited.target === target.target)) {
-    return { _tag: "RedirectLoop", to, response }
+    return { _tag: "RedirectLoop", to, response, body }
   }
-  if (journey.length > maxRedirects) return { _tag: "TooManyRedirects", maxRedirects, to, response }
+  if (journey.length > maxRedirects) return { _tag: "TooManyRedirects", maxRedirects, to, response, body }
   const keepsCredentials = !hasLeft(journey) && uri.isSameOrigin(from, target)
   return { ...target, credentials: keepsCredentials ? from.credentials : undefined }
 }

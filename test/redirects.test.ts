@@ -106,12 +106,13 @@ describe("a redirect", () => {
   ]
   it.scoped.each(malformed)("C4: %s is InvalidRedirect", ([, headers, problem]) =>
     Effect.gen(function* () {
-      const { asked, connect } = yield* asking(() => answered(302, headers))
+      const { asked, connect } = yield* asking(() => answered(302, headers, "Over there"))
       const error = yield* Effect.flip(connect("ws://one.example"))
       const reason = refusal(error)
       if (reason._tag !== "InvalidRedirect") return assert.fail(reason._tag)
       assert.strictEqual(reason.problem, problem)
       assert.strictEqual(reason.response.status, 302)
+      assert.strictEqual(new TextDecoder().decode(reason.body), "Over there")
       assert.include(error.message, `the server redirects (302), but ${problem}`)
       assert.lengthOf(asked, 1)
     })

@@ -7,6 +7,7 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type { RequestHead, ResponseHead } from "../protocol/Handshake.js"
 import { Connector, type Destination, type Reply } from "../Transport.js"
 import { codeOf, type Operation, TransportError } from "../TransportError.js"
@@ -104,10 +105,7 @@ const exchange = Effect.fnUntraced(function* (
     Effect.try({
       try: () => new Dialling(peer, destination, { ...options, duplex }, tls, request),
       // Options that make no socket, as a certificate that is no PEM or a local address that is none.
-      catch: (cause) => {
-        duplex?.destroy()
-        return cannot(destination.secure ? "tls" : "connect", peer, cause)
-      }
+      catch: (cause) => cannot(destination.secure ? "tls" : "connect", peer, cause)
     }),
     (dialling) => Effect.sync(() => dialling.destroy())
   )
@@ -122,15 +120,22 @@ const bracketed = (host: string): string => (isIP(host) === 6 ? `[${host}]` : ho
 /** The streams that were given as an option and are used up. */
 const used = new WeakSet<Duplex>()
 
-const once = (duplex: Duplex | undefined, peer: string): Effect.Effect<Duplex | undefined, TransportError> =>
-  Effect.suspend(() => {
-    if (duplex === undefined) return Effect.succeed(duplex)
-    if (used.has(duplex) || duplex.destroyed) {
-      return cannot("connect", peer, new Error("the stream given as the option duplex was used before, or is closed"))
-    }
-    used.add(duplex)
-    return Effect.succeed(duplex)
-  })
+/** Takes such a stream, whose end is then the scope's. */
+const once = (
+  duplex: Duplex | undefined,
+  peer: string
+): Effect.Effect<Duplex | undefined, TransportError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.suspend(() => {
+      if (duplex === undefined) return Effect.succeed(duplex)
+      if (used.has(duplex) || duplex.destroyed) {
+        return cannot("connect", peer, new Error("the stream given as the option duplex was used before, or is closed"))
+      }
+      used.add(duplex)
+      return Effect.succeed(duplex)
+    }),
+    (taken) => Effect.sync(() => taken?.destroy())
+  )
 
 /** What is meant for the first server only, and what only that one may be shown. */
 const tlsFor = (tls: ClientTls, isForeign: boolean): ClientTls => {
