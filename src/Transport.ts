@@ -3,6 +3,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ListenError } from "./ListenError.js"
+import type { ProxyError } from "./ProxyError.js"
 import type { RequestHead, ResponseHead } from "./protocol/Handshake.js"
 import { sharedMemory } from "./protocol/mask.js"
 import type { TransportError } from "./TransportError.js"
@@ -112,6 +113,11 @@ export interface Destination {
   readonly secure: boolean
   readonly hostname: string
   readonly port: number
+  /**
+   * Whether a redirect from another origin led here: what is meant for the server that the user named does not hold,
+   * as a client's certificate, or an address to connect to instead.
+   */
+  readonly isForeign?: boolean | undefined
 }
 
 /** What a server said: it goes over to a stream of bytes, or it answers. */
@@ -127,7 +133,7 @@ export class Connector extends Context.Tag("effect-websockets/Transport/Connecto
     readonly exchange: (
       destination: Destination,
       request: RequestHead
-    ) => Effect.Effect<Reply, TransportError, Scope.Scope>
+    ) => Effect.Effect<Reply, TransportError | ProxyError, Scope.Scope>
   }
 >() {}
 

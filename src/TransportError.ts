@@ -20,11 +20,15 @@ export class TransportError extends Data.TaggedError("TransportError")<{
   }
 }
 
-/** A name with several addresses fails with an error for each of them, and no sentence for all. */
-const why = (cause: unknown): string => {
+/** The words of a cause. A name with several addresses fails with an error for each of them, and no sentence for all. */
+export const why = (cause: unknown): string => {
   if (cause instanceof AggregateError) return cause.errors.map(why).join("; ")
   return cause instanceof Error ? cause.message.trim() : String(cause ?? "no reason given")
 }
+
+/** The system's or TLS's word for a cause, where it has one. */
+export const codeOf = (cause: unknown): string | undefined =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
 
 const failed: Record<Operation, string> = {
   connect: "cannot connect to",
@@ -44,7 +48,14 @@ const advice = (operation: Operation, code: string | undefined): string => {
     case "DEPTH_ZERO_SELF_SIGNED_CERT":
     case "SELF_SIGNED_CERT_IN_CHAIN":
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
       return ". To trust it, give its certificate or its authority's as the option tls.ca."
+    case "CERT_HAS_EXPIRED":
+      return ". The server needs a new certificate, or this machine's clock is wrong."
+    case "CERT_NOT_YET_VALID":
+      return ". The certificate's time has not come, or this machine's clock is wrong."
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return ". Use a host name that the certificate has, or expect one of its names with the option tls.servername."
     case "EPROTO":
     case "ERR_SSL_WRONG_VERSION_NUMBER":
     case "ERR_SSL_PACKET_LENGTH_TOO_LONG":

@@ -1,6 +1,7 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -13,34 +14,36 @@ import * as Handshake from "./Handshake.js"
 import { HandshakeError, type Reason } from "./HandshakeError.js"
 import { InvalidUri } from "./InvalidUri.js"
 import { openAlone } from "./liveConnection.js"
-import type { ClientOffer } from "./protocol/Handshake.js"
-import { isToken, isValue } from "./protocol/headers.js"
+import { makeOffer, type OfferOptions } from "./offer.js"
+import type { ProxyError } from "./ProxyError.js"
+import type { Agreement, ClientOffer } from "./protocol/Handshake.js"
 import * as uri from "./protocol/uri.js"
-import * as utf8 from "./protocol/utf8.js"
-import { type ConnectionOptions, milliseconds, resolve } from "./settings.js"
+import * as redirects from "./redirects.js"
+import { atLeastZero, type ConnectionOptions, milliseconds, resolve } from "./settings.js"
 import * as Transport from "./Transport.js"
 import type { TransportError } from "./TransportError.js"
 
 /** How a client asks for one connection. */
-export interface ConnectOptions extends ConnectionOptions {
-  /** How long connecting, TLS and the opening handshake may take together: 10 seconds. */
+export interface ConnectOptions extends ConnectionOptions, OfferOptions {
+  /** How long looking up the host, connecting, proxies, TLS, redirects and the opening handshake may take together: 10 seconds. */
   readonly openTimeout?: Duration.DurationInput | undefined
-  /** What the client speaks, its first choice first; the server has to choose one of them. RFC 6455 §1.9. */
-  readonly subprotocols?: ReadonlyArray<string> | undefined
   /** Offers compression: permessage-deflate with its defaults, or with these. Off unless told otherwise. RFC 7692. */
   readonly compression?: Deflate.Compression | undefined
-  /** The header `Origin`, as a browser would send it: none unless told otherwise. RFC 6455 §10.2. */
-  readonly origin?: string | undefined
-  /** The header `User-Agent`: none unless told otherwise. */
-  readonly userAgent?: string | undefined
-  /** Headers beside those of the handshake. */
-  readonly headers?: Readonly<Record<string, string | ReadonlyArray<string>>> | undefined
+  /**
+   * How many redirects are followed: 10. With 0 one is an answer like any other. None leads from `wss` to `ws`, and
+   * what only the first origin may know (the URI's user, `Authorization`, `Cookie`) goes to no other. RFC 9110 §15.4.
+   */
+  readonly maxRedirects?: number | undefined
 }
 
+export type { HeaderValue } from "./offer.js"
+
 /** Why a connection could not be opened. */
-export type ConnectError = InvalidUri | HandshakeError | TransportError
+export type ConnectError = InvalidUri | HandshakeError | TransportError | ProxyError
 
 export const defaultOpenTimeout = "10 seconds"
+
+export const defaultMaxRedirects = 10
 
 /** Opens connections. Programs ask for it, so that a browser, a test or another transport can take its place. */
 export class WebSocketClient extends Context.Tag("effect-websockets/WebSocketClient")<
@@ -62,8 +65,9 @@ export class WebSocketClient extends Context.Tag("effect-websockets/WebSocketCli
  * nothing behind.
  *
  * Fails with `InvalidUri`, with `TransportError` where the server cannot be
- * reached, and with `HandshakeError` where it refuses, answers wrongly or
- * takes longer than `openTimeout`.
+ * reached, with `ProxyError` where a proxy is in the way, and with
+ * `HandshakeError` where the server refuses, answers wrongly, redirects to
+ * where we do not follow, or takes longer than `openTimeout`.
  *
  * @param uri `ws://` or `wss://`; user information in it becomes `Authorization: Basic`. RFC 6455 §3.
  */
@@ -105,37 +109,31 @@ const open = (
     Effect.gen(function* () {
       const target = uri.parse(input)
       if (typeof target === "string") {
-        return yield* new InvalidUri({ uri: withoutSecrets(String(input)), problem: target })
+        return yield* new InvalidUri({ uri: uri.withoutSecrets(String(input)), problem: target })
       }
-      const name = `${target.secure ? "wss" : "ws"}://${uri.authority(target)}${target.target.replace(/\?.*$/s, "")}`
-      const refuse = (reason: Reason) => new HandshakeError({ uri: name, reason })
-      const offer = makeOffer(services, target, options)
-      if ("_tag" in offer) return yield* refuse(offer)
       const settings = resolve(options)
       const timeout = milliseconds("openTimeout", options.openTimeout ?? defaultOpenTimeout)
+      const maxRedirects = atLeastZero("maxRedirects", options.maxRedirects ?? defaultMaxRedirects)
 
       const scope = yield* Effect.scope
       // The transport's own scope: it ends when dialling fails, and otherwise behind the closing handshake.
       const transport = yield* Scope.make()
-      const exchange = services.connector.exchange(target, services.handshake.request(offer)).pipe(
-        Scope.extend(transport),
+      const attempt: Attempt = { services, options, transport, maxRedirects, journey: [target] }
+      const opening = dial(attempt).pipe(
         // A timeout can only end what is interruptible, and connecting may stand in a region that is not.
         Effect.interruptible,
         Effect.timeoutFail({
           duration: timeout,
-          onTimeout: () => refuse({ _tag: "Timeout", milliseconds: timeout })
+          onTimeout: () => refuse(attempt, { _tag: "Timeout", milliseconds: timeout })
         })
       )
-      const reply = yield* Effect.onError(restore(exchange), (cause) => Scope.close(transport, Exit.failCause(cause)))
-      const agreement = services.handshake.verify(offer, reply.response)
-      if (agreement._tag === "Refusal" || reply._tag === "Answered") {
-        yield* Scope.close(transport, Exit.void)
-        return yield* refuse(explain(agreement, reply))
-      }
+      const { offer, agreement, stream } = yield* Effect.onError(restore(opening), (cause) =>
+        Scope.close(transport, Exit.failCause(cause))
+      )
       const engine = yield* makeEngine
       const connection = openAlone(engine, {
         role: "client",
-        stream: reply.stream,
+        stream,
         settings,
         codecs: agreement.codecs,
         maskingKeys: services.framing.maskingKeys,
@@ -152,6 +150,67 @@ const open = (
     })
   )
 
+/** One call of `connect` on its way: the URIs so far grow with each redirect. */
+interface Attempt {
+  readonly services: Services
+  readonly options: ConnectOptions
+  readonly transport: Scope.Scope
+  readonly maxRedirects: number
+  journey: redirects.Journey
+}
+
+interface Opened {
+  readonly _tag: "Opened"
+  readonly offer: ClientOffer
+  readonly agreement: Agreement
+  readonly stream: Transport.ByteStream
+}
+
+const refuse = ({ journey }: Attempt, reason: Reason): HandshakeError => {
+  const redirectedFrom = journey.length === 1 ? undefined : uri.show(journey[0])
+  return new HandshakeError({ uri: uri.show(redirects.last(journey)), redirectedFrom, reason })
+}
+
+/** Asks one server after the other, until one of them takes us. */
+const dial = Effect.fnUntraced(function* (attempt: Attempt) {
+  for (;;) {
+    const result = yield* ask(attempt)
+    if (result._tag === "Opened") return result
+    attempt.journey = [...attempt.journey, result.to]
+  }
+})
+
+const ask = Effect.fnUntraced(function* (attempt: Attempt) {
+  const { services, options, journey, maxRedirects } = attempt
+  const { handshake, framing, deflate, connector } = services
+  const target = redirects.last(journey)
+  const { secure, hostname, port } = target
+  const isForeign = redirects.hasLeft(journey)
+  const extensions = [
+    ...(options.extensions ?? framing.extensions),
+    ...Deflate.extensions(deflate, options.compression)
+  ]
+  const offer = makeOffer(target, options, { key: handshake.key(), extensions, isForeign })
+  if ("_tag" in offer) return yield* refuse(attempt, offer)
+  // Each server has a scope of its own: nothing of one is left when the next is asked.
+  const scope = yield* Scope.fork(attempt.transport, ExecutionStrategy.sequential)
+  const reply = yield* connector
+    .exchange({ secure, hostname, port, isForeign }, handshake.request(offer))
+    .pipe(Scope.extend(scope))
+  const agreement = handshake.verify(offer, reply.response)
+  if (agreement._tag === "Agreement" && reply._tag === "Switched") {
+    const opened: Opened = { _tag: "Opened", offer, agreement, stream: reply.stream }
+    return opened
+  }
+  yield* Effect.uninterruptible(Scope.close(scope, Exit.void))
+  if (reply._tag === "Switched" || maxRedirects === 0 || !redirects.isRedirect(reply.response)) {
+    return yield* refuse(attempt, explain(agreement, reply))
+  }
+  const to = redirects.next(journey, reply, maxRedirects)
+  if ("_tag" in to) return yield* refuse(attempt, to)
+  return { _tag: "Redirect" as const, to }
+})
+
 const explain = (agreement: ReturnType<Handshake.Service["verify"]>, reply: Transport.Reply): Reason => {
   const { response } = reply
   if (agreement._tag === "Refusal" && agreement.reason === "header") {
@@ -159,51 +218,3 @@ const explain = (agreement: ReturnType<Handshake.Service["verify"]>, reply: Tran
   }
   return { _tag: "Rejected", response, body: reply._tag === "Answered" ? reply.body : new Uint8Array(0) }
 }
-
-/** What the handshake itself says, and what only a proxy or the transport may say. */
-const reserved = new Set(["host", "upgrade", "connection", "content-length", "transfer-encoding", "trailer", "expect"])
-
-const makeOffer = (
-  { framing, handshake, deflate }: Services,
-  target: uri.WebSocketUri,
-  options: ConnectOptions
-): ClientOffer | Reason => {
-  const invalid = (option: string, problem: string): Reason => ({ _tag: "InvalidOption", option, problem })
-  const subprotocols = options.subprotocols ?? []
-  if (!subprotocols.every(isToken) || new Set(subprotocols).size !== subprotocols.length) {
-    return invalid("subprotocols", "must be a list of different tokens, without blanks, commas or quotes")
-  }
-  const headers: Array<readonly [string, string]> = []
-  const { credentials } = target
-  if (credentials !== undefined) {
-    const bytes = utf8.encode(`${credentials.username}:${credentials.password}`)
-    headers.push(["Authorization", `Basic ${btoa(String.fromCharCode(...bytes))}`])
-  }
-  if (options.origin !== undefined) headers.push(["Origin", options.origin])
-  if (options.userAgent !== undefined) headers.push(["User-Agent", options.userAgent])
-  for (const [name, values] of Object.entries(options.headers ?? {})) {
-    const lower = name.toLowerCase()
-    if (reserved.has(lower) || lower.startsWith("sec-websocket-")) {
-      return invalid("headers", `has ${name}, which the handshake sends itself`)
-    }
-    for (const value of typeof values === "string" ? [values] : values) headers.push([name, value])
-  }
-  for (const [name, value] of headers) {
-    if (!isToken(name)) return invalid("headers", `has the name ${JSON.stringify(name)}, which is not a token`)
-    if (!isValue(value)) return invalid("headers", `has a value of ${name} with control characters or beyond Latin-1`)
-  }
-  return {
-    target: target.target,
-    host: uri.authority(target),
-    key: handshake.key(),
-    subprotocols,
-    extensions: [...framing.extensions, ...Deflate.extensions(deflate, options.compression)],
-    headers
-  }
-}
-
-/** What is wrong with a URI may be its user information itself, so all up to the last `@` goes, wherever that is. */
-const withoutSecrets = (input: string): string =>
-  input
-    .replace(/^([a-z][a-z0-9+.-]*:[/\\]+)?.*@/is, (_, scheme: string | undefined) => scheme ?? "")
-    .replace(/[?#].*$/s, "")

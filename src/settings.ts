@@ -60,6 +60,12 @@ export const positive = (name: string, value: number): number => {
   return value
 }
 
+/** A count that may be none; what is none of either is the programmer's fault and throws. */
+export const atLeastZero = (name: string, value: number): number => {
+  if (!(value >= 0)) throw new RangeError(`${name} is ${value}: give 0 or a number above it`)
+  return value
+}
+
 export const resolve = (options: ConnectionOptions): Settings => {
   const duration = (name: "closeTimeout" | "pingInterval" | "pingTimeout" | "messageTimeout") =>
     milliseconds(name, options[name] ?? defaults[name])

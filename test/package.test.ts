@@ -57,6 +57,22 @@ Effect.gen(function* () {
 }).pipe(Effect.scoped, Effect.provide(Layer.merge(server, client)), runMain)
 `
 
+/** Without the optional peer that speaks to SOCKS proxies. */
+const withoutSocks = `
+import { createServer } from "node:net"
+import { Effect, Layer } from "effect"
+import { WebSocketClient } from "effect-websockets"
+import { NodeConnector, NodeProxy } from "effect-websockets/node"
+
+const server = createServer((socket) => socket.on("error", () => {}).resume()).listen(0, "127.0.0.1", () => {
+  const proxy = NodeProxy.layer(\`socks5h://ada:secret@127.0.0.1:\${server.address().port}\`)
+  const client = WebSocketClient.layer.pipe(Layer.provide(NodeConnector.layer), Layer.provide(proxy))
+  WebSocketClient.connect("ws://one.example").pipe(Effect.scoped, Effect.provide(client), Effect.flip, Effect.runPromise)
+    .then((error) => console.log(error.message))
+    .finally(() => server.close())
+})
+`
+
 const tsconfig = {
   compilerOptions: {
     target: "ES2022",
@@ -110,7 +126,8 @@ beforeAll(async () => {
       import { Context, Effect } from "effect"
       import { type Connection, WebSocketServer } from "effect-websockets"
       ${snippet("Requests")}`,
-    "program.js": program
+    "program.js": program,
+    "without-socks.js": withoutSocks
   }
   for (const [name, content] of Object.entries(files)) await writeFile(join(project, name), content)
 }, 60_000)
@@ -145,6 +162,13 @@ describe("the packed package", () => {
 
   it("talks over a socket in plain node", async () => {
     assert.strictEqual(await node(project, "program.js"), "over a socket\n")
+  })
+
+  it("C5: says which package is missing where a SOCKS proxy is used, and needs it for nothing else", async () => {
+    assert.match(
+      await node(project, "without-socks.js"),
+      /^cannot connect to one.example:80 through the proxy socks5h:\/\/127.0.0.1:\d+: the package socks is needed for it. Install it: npm install socks@2\n$/
+    )
   })
 
   it("keeps its other files to itself", async () => {

@@ -1,5 +1,5 @@
 import { type HttpServerRequest, HttpServerResponse } from "@effect/platform"
-import { Config, type ConfigError, Context, Data, Effect, Layer, type Redacted, type Scope } from "effect"
+import { Config, type ConfigError, Context, Data, Effect, Layer, Redacted, type Scope } from "effect"
 import {
   type ConcurrencyError,
   Connection,
@@ -8,12 +8,13 @@ import {
   type HandshakeError,
   type InvalidUri,
   type ListenError,
+  type ProxyError,
   type Transport,
   type TransportError,
   WebSocketClient,
   WebSocketServer
 } from "effect-websockets"
-import { NodeConnector, NodeListener, runMain } from "effect-websockets/node"
+import { NodeConnector, NodeListener, NodeProxy, runMain } from "effect-websockets/node"
 import { Testing } from "effect-websockets/testing"
 import { describe, expect, it } from "tstyche"
 
@@ -244,12 +245,22 @@ describe("layerConfig", () => {
   })
 })
 
+describe("layerConfig of a connector", () => {
+  it("takes its settings as they are configured, and its hooks as functions", () => {
+    const settings = { host: Config.string("HOST"), tls: { ca: Config.string("CA"), key: Config.redacted("KEY") } }
+    expect(NodeConnector.layerConfig(settings, { lookup: (_, __, done) => done(null, []) })).type.toBe<
+      Layer.Layer<Transport.Connector, ConfigError.ConfigError>
+    >()
+    expect(NodeConnector.layerConfig).type.not.toBeCallableWith({ port: Config.string("PORT") })
+  })
+})
+
 describe("a client", () => {
-  it("fails to connect with three errors, and asks for a client and a scope", () => {
+  it("fails to connect with four errors, and asks for a client and a scope", () => {
     expect(WebSocketClient.connect("ws://localhost")).type.toBe<
       Effect.Effect<
         Connection.Connection,
-        InvalidUri | HandshakeError | TransportError,
+        InvalidUri | HandshakeError | TransportError | ProxyError,
         WebSocketClient.WebSocketClient | Scope.Scope
       >
     >()
@@ -261,6 +272,36 @@ describe("a client", () => {
     expect(WebSocketClient.layer.pipe(Layer.provide(NodeConnector.layer))).type.toBe<
       Layer.Layer<WebSocketClient.WebSocketClient>
     >()
+  })
+
+  it("takes headers with one value or several, redacted or not", () => {
+    const redacted = Redacted.make("secret")
+    expect(WebSocketClient.connect).type.toBeCallableWith("ws://localhost", {
+      headers: { a: "1", b: ["2", redacted], c: redacted },
+      maxRedirects: 0
+    })
+    expect(WebSocketClient.connect).type.not.toBeCallableWith("ws://localhost", { headers: { a: 1 } })
+  })
+
+  it("takes for its TLS no option that would connect elsewhere or check nothing", () => {
+    expect(NodeConnector.layerWith).type.toBeCallableWith({ tls: { ca: "PEM", key: Redacted.make("PEM") } })
+    expect(NodeConnector.layerWith).type.not.toBeCallableWith({ tls: { host: "elsewhere" } })
+    expect(NodeConnector.layerWith).type.not.toBeCallableWith({ tls: { rejectUnauthorized: false } })
+  })
+
+  it("goes through proxies by a layer below the connector, which may fail", () => {
+    const via = <E>(proxy: Layer.Layer<never, E>) =>
+      WebSocketClient.layer.pipe(Layer.provide(NodeConnector.layer), Layer.provide(proxy))
+    expect(via(NodeProxy.layer(Redacted.make("http://user:secret@proxy:3128")))).type.toBe<
+      Layer.Layer<WebSocketClient.WebSocketClient, ProxyError>
+    >()
+    expect(via(NodeProxy.layerEnvironment)).type.toBe<
+      Layer.Layer<WebSocketClient.WebSocketClient, ProxyError | ConfigError.ConfigError>
+    >()
+    const own = Layer.succeed(NodeProxy.Proxy, {
+      select: ({ secure }) => (secure ? Effect.succeedNone : Effect.asSome(NodeProxy.make("http://proxy:3128")))
+    })
+    expect(via(own)).type.toBe<Layer.Layer<WebSocketClient.WebSocketClient>>()
   })
 })
 

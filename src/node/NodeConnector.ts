@@ -1,73 +1,148 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http"
-import { isIP, connect as netConnect, type Socket } from "node:net"
+import { isIP, type LookupFunction, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { type ConnectionOptions, TLSSocket, connect as tlsConnect } from "node:tls"
+import { TLSSocket } from "node:tls"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { RequestHead, ResponseHead } from "../protocol/Handshake.js"
 import { Connector, type Destination, type Reply } from "../Transport.js"
-import { type Operation, TransportError } from "../TransportError.js"
+import { codeOf, type Operation, TransportError } from "../TransportError.js"
 import { NodeByteStream } from "./byteStream.js"
+import { authorityOf, type ClientTls, dial, type Route } from "./dial.js"
 import { headersOf } from "./exchange.js"
 import * as NodeDeflate from "./NodeDeflate.js"
+import * as NodeProxy from "./NodeProxy.js"
+import { openTunnel, show } from "./tunnel.js"
 
-/** How servers are reached. */
-export interface ConnectorOptions {
+export type { ClientTls } from "./dial.js"
+
+/** How servers are reached, as data. */
+export interface ConnectorSettings {
   /** For `wss`: whom to trust (`ca`), which name to expect (`servername`), and whatever else `tls.connect` takes. */
   readonly tls?: ClientTls | undefined
-  /** Connects to a Unix socket, whatever the URI's host is. */
+  /** Connects to this host, by name or address, whatever the URI's is; `Host`, SNI and the certificate's name stay the URI's. */
+  readonly host?: string | undefined
+  /** Connects to this port, whatever the URI's is. */
+  readonly port?: number | undefined
+  /** Connects to a Unix socket, whatever the URI's host is, and through no proxy. */
   readonly path?: string | undefined
   /** The local address to connect from. */
   readonly localAddress?: string | undefined
-  /** Uses a stream that is open already, once; for `wss` TLS is spoken over it. */
+}
+
+/** What a connector takes beside data. */
+export interface ConnectorHooks {
+  /** Looks up host names instead of the system. */
+  readonly lookup?: LookupFunction | undefined
+  /** Uses a stream that is open already, once, and through no proxy; for `wss` TLS is spoken over it. */
   readonly duplex?: Duplex | undefined
 }
 
-export interface ClientTls extends Omit<ConnectionOptions, "host" | "port" | "path" | "socket" | "rejectUnauthorized"> {
-  /** Accepts whatever certificate the server shows, so that anybody in between can read and change everything. */
-  readonly dangerouslyAcceptAnyCertificate?: boolean | undefined
-}
+export type ConnectorOptions = ConnectorSettings & ConnectorHooks
 
-/** The body of a refusal is kept up to here, in bytes. */
-const MAX_BODY = 1_048_576
+/** The body of a refusal is kept up to here, in bytes. RFC 6455 §4.1. */
+export const maxBody = 1_048_576
 
-/** Reaches servers over TCP, TLS and Unix sockets, with node's HTTP/1.1; brings compressors for those that want them. */
+/**
+ * Reaches servers over TCP, TLS and Unix sockets, with node's HTTP/1.1, and
+ * through the proxies that `NodeProxy` names; brings compressors for those
+ * that want them.
+ *
+ * Options that say where to connect, the server's name and the client's own
+ * certificate are for the server of the URI: redirects to another origin are
+ * not followed where the first is fixed, and go without the others.
+ */
 export const layerWith = (options: ConnectorOptions): Layer.Layer<Connector> =>
   Layer.merge(
-    Layer.succeed(Connector, {
-      exchange: (destination, request) => exchange(options, destination, request)
-    }),
+    Layer.effect(
+      Connector,
+      Effect.map(NodeProxy.Proxy, (proxy) => ({
+        exchange: (destination: Destination, request: RequestHead) => exchange(options, proxy, destination, request)
+      }))
+    ),
     NodeDeflate.layer
   )
 
 export const layer: Layer.Layer<Connector> = layerWith({})
 
-const exchange = (
+/** The same with settings that are `Config`s, each of them or all at once; a value that is none is `Config.succeed(value)`. */
+export const layerConfig = (
+  settings: Config.Config.Wrap<ConnectorSettings>,
+  hooks: ConnectorHooks = {}
+): Layer.Layer<Connector, ConfigError> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(settings), (plain) => layerWith({ ...plain, ...hooks })))
+
+const exchange = Effect.fnUntraced(function* (
   options: ConnectorOptions,
+  proxies: NodeProxy.Service,
   destination: Destination,
   request: RequestHead
-): Effect.Effect<Reply, TransportError, Scope.Scope> =>
-  Effect.flatMap(
-    // The socket is the scope's from its first moment: it ends with it, however far it came.
-    Effect.acquireRelease(
-      Effect.try({
-        try: () => new Dialling(options, destination, request),
-        // Options that make no socket, as a certificate that is no PEM or a local address that is none.
-        catch: (cause) =>
-          new TransportError({
-            operation: destination.secure ? "tls" : "connect",
-            peer: peerOf(options, destination),
-            code: undefined,
-            cause
-          })
-      }),
-      (dialling) => Effect.sync(() => dialling.destroy())
-    ),
-    (dialling) => dialling.reply
+) {
+  const isForeign = destination.isForeign === true
+  const fixed = (["host", "port", "path", "duplex"] as const).find((name) => options[name] !== undefined)
+  if (isForeign && fixed !== undefined) {
+    const problem = `the server redirects there, and the connector's option ${fixed} is for one server. Connect there with another connector`
+    return yield* cannot("connect", authorityOf(destination), new Error(problem))
+  }
+  const goal = {
+    ...destination,
+    hostname: bracketed(options.host ?? destination.hostname),
+    port: options.port ?? destination.port
+  }
+  const proxy = (options.path ?? options.duplex) ? Option.none() : yield* proxies.select(goal)
+  const through = Option.isNone(proxy) ? "" : ` through the proxy ${show(proxy.value)}`
+  const peer = `${options.path ?? authorityOf(goal)}${through}`
+  const duplex = Option.isNone(proxy)
+    ? yield* once(options.duplex, peer)
+    : yield* openTunnel(proxy.value, goal, options)
+  const tls = destination.secure ? tlsFor(options.tls ?? {}, isForeign) : undefined
+  // The socket is the scope's from its first moment: it ends with it, however far it came.
+  const dialling = yield* Effect.acquireRelease(
+    Effect.try({
+      try: () => new Dialling(peer, destination, { ...options, duplex }, tls, request),
+      // Options that make no socket, as a certificate that is no PEM or a local address that is none.
+      catch: (cause) => cannot(destination.secure ? "tls" : "connect", peer, cause)
+    }),
+    (dialling) => Effect.sync(() => dialling.destroy())
+  )
+  return yield* dialling.reply
+})
+
+const cannot = (operation: Operation, peer: string, cause: unknown) =>
+  new TransportError({ operation, peer, code: undefined, cause })
+
+const bracketed = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host)
+
+/** The streams that were given as an option and are used up. */
+const used = new WeakSet<Duplex>()
+
+/** Takes such a stream, whose end is then the scope's. */
+const once = (
+  duplex: Duplex | undefined,
+  peer: string
+): Effect.Effect<Duplex | undefined, TransportError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.suspend(() => {
+      if (duplex === undefined) return Effect.succeed(duplex)
+      if (used.has(duplex) || duplex.destroyed) {
+        return cannot("connect", peer, new Error("the stream given as the option duplex was used before, or is closed"))
+      }
+      used.add(duplex)
+      return Effect.succeed(duplex)
+    }),
+    (taken) => Effect.sync(() => taken?.destroy())
   )
 
-const peerOf = ({ path }: ConnectorOptions, { hostname, port }: Destination): string => path ?? `${hostname}:${port}`
+/** What is meant for the first server only, and what only that one may be shown. */
+const tlsFor = (tls: ClientTls, isForeign: boolean): ClientTls => {
+  if (!isForeign) return tls
+  const { servername, cert, key, pfx, passphrase, ...others } = tls
+  return others
+}
 
 class Dialling {
   private readonly peer: string
@@ -77,16 +152,16 @@ class Dialling {
   private outcome: Effect.Effect<Reply, TransportError> | undefined
   private settle: ((outcome: Effect.Effect<Reply, TransportError>) => void) | undefined
 
-  constructor(options: ConnectorOptions, destination: Destination, request: RequestHead) {
-    const { secure } = destination
-    this.peer = peerOf(options, destination)
-    this.socket = this.dial(options, destination)
+  constructor(peer: string, destination: Destination, route: Route, tls: ClientTls | undefined, request: RequestHead) {
+    this.peer = peer
+    this.socket = dial(destination.hostname, destination.port, route, tls)
     // In the tick in which it is made: a reset at any later moment is a value.
     this.socket.on("error", (error) => this.fail(error))
     this.socket.on("close", () => this.fail(new Error("the connection was closed before the handshake was done")))
-    if (options.duplex === undefined) this.socket.on("connect", () => this.advance(secure ? "tls" : "handshake"))
-    else this.advance(secure ? "tls" : "handshake")
-    if (secure) this.socket.on("secureConnect", () => this.advance("handshake"))
+    const reached = () => this.advance(tls === undefined ? "handshake" : "tls")
+    if (route.duplex === undefined) this.socket.on("connect", reached)
+    else reached()
+    if (tls !== undefined) this.socket.on("secureConnect", () => this.advance("handshake"))
     this.sent = this.ask(request)
     this.sent.on("error", (error) => this.fail(error))
     this.sent.on("upgrade", (response: IncomingMessage, socket: Socket, head: Uint8Array) => {
@@ -111,20 +186,6 @@ class Dialling {
     }
   }
 
-  private dial({ tls, path, localAddress, duplex }: ConnectorOptions, { secure, hostname, port }: Destination): Duplex {
-    const host = hostname.replace(/^\[|\]$/g, "")
-    const where = path === undefined ? { host, port, localAddress } : { path }
-    if (!secure) return duplex ?? netConnect(where)
-    const { dangerouslyAcceptAnyCertificate, ...options } = tls ?? {}
-    return tlsConnect({
-      // SNI is for names: RFC 6066 §3.
-      ...(isIP(host) === 0 ? { servername: host } : {}),
-      ...options,
-      ...(duplex === undefined ? where : { socket: duplex }),
-      rejectUnauthorized: dangerouslyAcceptAnyCertificate !== true
-    })
-  }
-
   private advance(operation: Operation): void {
     this.operation = operation
   }
@@ -134,9 +195,9 @@ class Dialling {
     let size = 0
     const finish = () => this.finish(answered(headOf(response), chunks))
     response.on("data", (chunk: Uint8Array) => {
-      chunks.push(chunk.subarray(0, MAX_BODY - size))
+      chunks.push(chunk.subarray(0, maxBody - size))
       size += chunk.length
-      if (size < MAX_BODY) return
+      if (size < maxBody) return
       finish()
       this.destroy()
     })
@@ -147,7 +208,7 @@ class Dialling {
   }
 
   private fail(cause: Error): void {
-    const code = "code" in cause && typeof cause.code === "string" ? cause.code : undefined
+    const code = codeOf(cause)
     const operation = this.socket instanceof TLSSocket && code?.startsWith("ERR_SSL") === true ? "tls" : this.operation
     this.finish(Effect.fail(new TransportError({ operation, peer: this.peer, code, cause })))
   }

@@ -3,7 +3,7 @@ import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { TLSSocket } from "node:tls"
 import { type Address, type ByteStream, type Sink, sharedReadBuffer, type WriteResult } from "../Transport.js"
-import { TransportError } from "../TransportError.js"
+import { codeOf, TransportError } from "../TransportError.js"
 import { addressOf, show } from "./addresses.js"
 
 /** A node socket, or any other Duplex, as the port's stream of bytes. */
@@ -148,13 +148,8 @@ export class NodeByteStream implements ByteStream {
   private failure(): TransportError | undefined {
     const { error } = this
     if (error === undefined) return undefined
-    const code = "code" in error && typeof error.code === "string" ? error.code : undefined
-    return new TransportError({
-      operation: "stream",
-      peer: this.peer ?? show(this.remoteAddress()),
-      code,
-      cause: error
-    })
+    const peer = this.peer ?? show(this.remoteAddress())
+    return new TransportError({ operation: "stream", peer, code: codeOf(error), cause: error })
   }
 
   write(bytes: Uint8Array): WriteResult {

@@ -4,8 +4,8 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { Deferred, Effect, FiberId, Schema, type Scope } from "effect"
-import { generate } from "selfsigned"
-import { folder, type Pair } from "../node/support.js"
+import { folder } from "../node/support.js"
+import { makeSigner, type Pair } from "../support/certificates.js"
 import { find, type Requirement } from "../support/requirements.js"
 
 /** Peers that are processes of their own, and the certificates that they trust and show. */
@@ -22,25 +22,8 @@ export interface Authority {
 export const authority: Effect.Effect<Authority, never, Scope.Scope> = Effect.gen(function* () {
   const path = yield* folder
   const { ca, pair } = yield* Effect.promise(async () => {
-    const common = { keyType: "ec", algorithm: "sha256" } as const
-    const issuer = await generate([{ name: "commonName", value: "Interop CA" }], {
-      ...common,
-      extensions: [
-        { name: "basicConstraints", cA: true, critical: true },
-        { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true }
-      ]
-    })
-    const server = await generate([{ name: "commonName", value: "127.0.0.1" }], {
-      ...common,
-      ca: { key: issuer.private, cert: issuer.cert },
-      extensions: [
-        { name: "basicConstraints", cA: false },
-        { name: "keyUsage", digitalSignature: true, critical: true },
-        { name: "extKeyUsage", serverAuth: true },
-        { name: "subjectAltName", altNames: [{ type: 7, ip: "127.0.0.1" }] }
-      ]
-    })
-    return { ca: issuer.cert, pair: { key: server.private, cert: server.cert } }
+    const { ca, sign } = await makeSigner("Interop CA")
+    return { ca, pair: await sign({ names: ["127.0.0.1"] }) }
   })
   for (const [name, pem] of Object.entries({ ca, ...pair })) writeFileSync(join(path, `${name}.pem`), pem)
   return { path, ca, pair }

@@ -2,17 +2,17 @@ import { createServer as createNetServer, type LookupFunction, connect as netCon
 import { join } from "node:path"
 import { createServer as createTlsServer } from "node:tls"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope } from "effect"
+import { Effect } from "effect"
 import type { Connection, HandshakeError, TransportError, WebSocketClient } from "effect-websockets"
 import type { NodeConnector } from "effect-websockets/node"
 import {
   certificate,
   connect,
   echo,
-  eventually,
+  failureOf,
   folder,
   foreignCertificate,
-  handles,
+  interruptedAtAnyMoment,
   leavesNothing,
   listening,
   rawServer,
@@ -23,8 +23,7 @@ const failure = (
   uri: string,
   options?: WebSocketClient.ConnectOptions,
   connector?: NodeConnector.ConnectorOptions
-): Effect.Effect<WebSocketClient.ConnectError> =>
-  Effect.orDieWith(Effect.flip(Effect.scoped(connect(uri, options, connector))), () => new Error("it connected"))
+): Effect.Effect<WebSocketClient.ConnectError> => failureOf(connect(uri, options, connector))
 
 const transportError = (error: WebSocketClient.ConnectError): TransportError =>
   error._tag === "TransportError" ? error : assert.fail(`${error}`)
@@ -85,7 +84,7 @@ describe("reaching a server", () => {
     )
   )
 
-  it.live("fails with InvalidUri before anything is opened", () =>
+  it.live("C1: fails with InvalidUri before anything is opened", () =>
     leavesNothing(
       Effect.gen(function* () {
         for (const uri of ["http://localhost", "localhost", "ws://localhost/#part", "ws://localhost:70000"]) {
@@ -95,7 +94,7 @@ describe("reaching a server", () => {
     )
   )
 
-  it.live("goes over a Unix socket", () =>
+  it.live("C2: goes over a Unix socket", () =>
     leavesNothing(
       Effect.gen(function* () {
         const path = join(yield* folder, "socket")
@@ -108,7 +107,7 @@ describe("reaching a server", () => {
     )
   )
 
-  it.live("goes over a stream that is open already, with TLS and without", () =>
+  it.live("C2: goes over a stream that is open already, with TLS and without", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { key, cert } = yield* certificate
@@ -124,7 +123,7 @@ describe("reaching a server", () => {
     )
   )
 
-  it.live("comes from the local address it was told", () =>
+  it.live("C2: comes from the local address it was told", () =>
     leavesNothing(
       Effect.gen(function* () {
         const server = yield* serve((connection) => connection.send(JSON.stringify(connection.remoteAddress)))
@@ -142,7 +141,7 @@ describe("TLS", () => {
     return { port, cert }
   })
 
-  it.live("refuses a certificate that nobody vouches for, and says how to trust it", () =>
+  it.live("C2: refuses a certificate that nobody vouches for, and says how to trust it", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { port } = yield* secure
@@ -154,7 +153,7 @@ describe("TLS", () => {
     )
   )
 
-  it.live("accepts the certificates it was told to trust, for a name and for an address", () =>
+  it.live("C2: accepts the certificates it was told to trust, for a name and for an address", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { port, cert } = yield* secure
@@ -164,7 +163,7 @@ describe("TLS", () => {
     )
   )
 
-  it.live("refuses a trusted certificate for another name, unless that name is expected", () =>
+  it.live("C2: refuses a trusted certificate for another name, unless that name is expected", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { key, cert } = yield* foreignCertificate
@@ -180,7 +179,7 @@ describe("TLS", () => {
     )
   )
 
-  it.live("accepts any certificate by an option that is called dangerous", () =>
+  it.live("C2: accepts any certificate by an option that is called dangerous", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { port } = yield* secure
@@ -236,7 +235,7 @@ describe("TLS", () => {
 })
 
 describe("connecting", () => {
-  it.live("takes no longer than openTimeout where the server says nothing", () =>
+  it.live("C6: takes no longer than openTimeout where the server says nothing", () =>
     leavesNothing(
       Effect.gen(function* () {
         const server = yield* rawServer
@@ -248,7 +247,7 @@ describe("connecting", () => {
     )
   )
 
-  it.live("takes no longer than openTimeout where TLS never comes", () =>
+  it.live("C6: takes no longer than openTimeout where TLS never comes", () =>
     leavesNothing(
       Effect.gen(function* () {
         const server = yield* rawServer
@@ -258,7 +257,7 @@ describe("connecting", () => {
     )
   )
 
-  it.live("takes no longer than openTimeout inside a region that cannot be interrupted", () =>
+  it.live("C6: takes no longer than openTimeout inside a region that cannot be interrupted", () =>
     leavesNothing(
       Effect.gen(function* () {
         const server = yield* rawServer
@@ -281,15 +280,7 @@ describe("connecting", () => {
           for (const uri of [plain, secure, mute].map(
             ({ port }, i) => `${i === 0 ? "ws" : "wss"}://localhost:${port}`
           )) {
-            const before = handles().join()
-            for (let turns = 0; turns < 25; turns++) {
-              const scope = yield* Scope.make()
-              const fiber = yield* Effect.fork(Scope.extend(connect(uri, {}, { tls: { ca: cert } }), scope))
-              for (let turn = 0; turn < turns; turn++) yield* Effect.promise(() => new Promise(setImmediate))
-              yield* Fiber.interrupt(fiber)
-              yield* Scope.close(scope, Exit.void)
-            }
-            yield* eventually(() => handles().join() === before)
+            yield* interruptedAtAnyMoment(connect(uri, {}, { tls: { ca: cert } }), 25)
           }
         })
       )

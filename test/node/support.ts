@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert } from "@effect/vitest"
-import { Context, Effect, Layer, Logger, type Option, type Scope } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Logger, type Option, Scope } from "effect"
 import { Connection, type Transport, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { NodeConnector, NodeListener } from "effect-websockets/node"
 import { generate } from "selfsigned"
 import { afterEach } from "vitest"
+import { makeSigner, type Pair } from "../support/certificates.js"
 
 export * from "./peer.js"
 
@@ -71,6 +72,23 @@ export const leavesNothing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.E
     return Effect.ensuring(Effect.scoped(effect), nothing)
   })
 
+/** Starts an effect so many times, interrupts it each time after one more turn of the event loop, and closes its scope. */
+export const interruptedAtAnyMoment = <A, E>(
+  started: Effect.Effect<A, E, Scope.Scope>,
+  moments: number
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const before = handles().join()
+    for (let moment = 0; moment < moments; moment++) {
+      const scope = yield* Scope.make()
+      const fiber = yield* Effect.fork(Scope.extend(started, scope))
+      yield* turns(moment)
+      yield* Fiber.interrupt(fiber)
+      yield* Scope.close(scope, Exit.void)
+    }
+    yield* eventually(() => handles().join() === before)
+  })
+
 /** A folder for sockets, which is gone with the scope. */
 export const folder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "ws-"))),
@@ -79,10 +97,7 @@ export const folder = Effect.acquireRelease(
 
 // Certificates
 
-export interface Pair {
-  readonly key: string
-  readonly cert: string
-}
+export type { Pair } from "../support/certificates.js"
 
 const makePair = async (name: string): Promise<Pair> => {
   const extensions =
@@ -111,6 +126,9 @@ const memoised = <A>(make: () => Promise<A>) => {
 /** A self-signed certificate for localhost and 127.0.0.1, and one for another name: made once in each file. */
 export const certificate = memoised(() => makePair("localhost"))
 export const foreignCertificate = memoised(() => makePair("elsewhere.example"))
+
+/** An authority: made once in each file. */
+export const signer = memoised(() => makeSigner("An authority"))
 
 // Our own ends
 
@@ -144,6 +162,12 @@ export const serveOn = <R = never, P = never, R2 = never>(
       }
     }
   )
+
+/** Why a client cannot connect; that it can is a defect. */
+export const failureOf = <E, R>(
+  connecting: Effect.Effect<unknown, E, R>
+): Effect.Effect<E, never, Exclude<R, Scope.Scope>> =>
+  Effect.orDieWith(Effect.flip(Effect.scoped(connecting)), () => new Error("it connected"))
 
 /** A client of ours. */
 export const connect = (

@@ -14,7 +14,7 @@ describe("uri.parse", () => {
     ["ws://bücher.example/ü?ü", false, "xn--bcher-kva.example", 80, "/%C3%BC?%C3%BC"],
     ["ws://example.com/%23", false, "example.com", 80, "/%23"],
     ["ws://example.com?", false, "example.com", 80, "/"]
-  ])("reads %s", (text, secure, hostname, port, target) => {
+  ])("C1: reads %s", (text, secure, hostname, port, target) => {
     const expected = { secure, hostname, port, target, credentials: undefined }
     expect(uri.parse(text)).toEqual(expected)
     expect(uri.parse(new URL(text))).toEqual(expected)
@@ -24,8 +24,8 @@ describe("uri.parse", () => {
     ["ws://user:secret@example.com/", { username: "user", password: "secret" }],
     ["ws://user@example.com/", { username: "user", password: "" }],
     ["ws://:secret@example.com/", { username: "", password: "secret" }],
-    ["ws://a%3Ab:%C3%BC%40@example.com/", { username: "a:b", password: "ü@" }]
-  ])("decodes the credentials of %s", (text, credentials) => {
+    ["ws://a%40b:%C3%BC%3A@example.com/", { username: "a@b", password: "ü:" }]
+  ])("C1: decodes the credentials of %s", (text, credentials) => {
     expect(uri.parse(text)).toMatchObject({ hostname: "example.com", credentials })
   })
 
@@ -36,19 +36,26 @@ describe("uri.parse", () => {
     ["ws://:80/", "it is not an absolute URI"],
     ["ws://example.com:65536/", "it is not an absolute URI"],
     ["ws://exa mple/", "it is not an absolute URI"],
-    ["http://example.com/", "its scheme is http, not ws or wss"],
+    ["http://example.com/", "its scheme is http: use ws for the same server"],
+    ["https://example.com/", "its scheme is https: use wss for the same server"],
+    ["ftp://example.com/", "its scheme is ftp, not ws or wss"],
     ["localhost:8765", "its scheme is localhost, not ws or wss"],
     ["ws://example.com/#top", "it has a fragment, which a WebSocket URI must not"],
     ["ws://example.com/#", "it has a fragment, which a WebSocket URI must not"],
     ["ws://%25:x@example.com/%", undefined],
     ["ws://%ff:x@example.com/", "its user information is not percent-encoded UTF-8"],
-    ["ws://x:%zz@example.com/", "its user information is not percent-encoded UTF-8"]
-  ])("says what is wrong with %j", (text, problem) => {
+    ["ws://x:%zz@example.com/", "its user information is not percent-encoded UTF-8"],
+    [
+      "ws://a%3Ab:x@example.com/",
+      "its user information has a colon in the user name, where Basic authentication would end it"
+    ],
+    ["ws://a:x%0D%0Ay@example.com/", "its user information has control characters"]
+  ])("C1: says what is wrong with %j", (text, problem) => {
     const parsed = uri.parse(text)
     expect(typeof parsed === "string" ? parsed : undefined).toBe(problem)
   })
 
-  it("never has an empty host, a line break in its target, or a throw", () => {
+  it("C1: never has an empty host, a line break in its target, or a throw", () => {
     const scheme = fc.constantFrom("ws:", "wss:", "ws:/", "ws://", "wss://@", "ws://:", "")
     fc.assert(
       fc.property(scheme, fc.string({ unit: "binary", maxLength: 20 }), (start, rest) => {
@@ -58,6 +65,22 @@ describe("uri.parse", () => {
         expect(parsed.target).toMatch(/^\/[!-~]*$/)
       })
     )
+  })
+})
+
+describe("uri.basic", () => {
+  it.each([
+    ["Aladdin", "open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="],
+    // RFC 7617 §2.1 has this one.
+    ["test", "123£", "dGVzdDoxMjPCow=="],
+    ["", "", "Og=="]
+  ])("C1: of %j and %j is UTF-8 in base64", (username, password, expected) => {
+    expect(uri.basic({ username, password })).toBe(`Basic ${expected}`)
+  })
+
+  it("C1: takes a password of any length", () => {
+    const password = "x".repeat(1_000_000)
+    expect(atob(uri.basic({ username: "a", password }).slice(6))).toBe(`a:${password}`)
   })
 })
 

@@ -6,7 +6,20 @@ import { assert, describe, it } from "@effect/vitest"
 
 /** Programs that tests run and that not every machine has. */
 
-export type Requirement = "bun" | "chromium" | "deno" | "python3-websockets" | "redis-server"
+export type Requirement =
+  | "bun"
+  | "chromium"
+  | "danted"
+  | "deno"
+  | "haproxy"
+  | "microsocks"
+  | "nginx"
+  | "openssl"
+  | "python3-websockets"
+  | "redis-server"
+  | "squid"
+  | "stunnel"
+  | "tinyproxy"
 
 const isExecutable = (file: string): boolean => {
   try {
@@ -20,7 +33,7 @@ const isExecutable = (file: string): boolean => {
 const binaries = fileURLToPath(new URL("../../node_modules/.bin", import.meta.url))
 
 const inPath = (name: string): string | undefined =>
-  [binaries, ...(process.env["PATH"] ?? "").split(delimiter)]
+  [binaries, ...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin"]
     .map((folder) => join(folder, name))
     .find((file) => isExecutable(file))
 
@@ -33,9 +46,17 @@ const pythonWithWebsockets = (): string | undefined =>
 const places: Readonly<Record<Requirement, () => string | undefined>> = {
   bun: () => inPath("bun"),
   chromium: () => inPath("chromium"),
+  danted: () => inPath("danted"),
   deno: () => inPath("deno"),
+  haproxy: () => inPath("haproxy"),
+  microsocks: () => inPath("microsocks"),
+  nginx: () => inPath("nginx"),
+  openssl: () => inPath("openssl"),
   "python3-websockets": pythonWithWebsockets,
-  "redis-server": () => inPath("redis-server")
+  "redis-server": () => inPath("redis-server"),
+  squid: () => inPath("squid"),
+  stunnel: () => inPath("stunnel4"),
+  tinyproxy: () => inPath("tinyproxy")
 }
 
 const found = new Map<Requirement, string | undefined>()

@@ -35,7 +35,7 @@ export const refuses = async (
     const is = reason === "InvalidHeader" && header?.toLowerCase() === expected.header
     demand(is, `it named ${reason} ${header ?? status}, not ${expected.header}: ${sentence}`)
   } else {
-    const is = reason === "Rejected" && status === expected.status
+    const is = (reason === "Rejected" || reason === "InvalidRedirect") && status === expected.status
     demand(is, `it named ${reason} ${status ?? header}, not the status ${expected.status}: ${sentence}`)
     const content = Buffer.from(body ?? []).toString()
     demand(content === (expected.body ?? ""), `the body it gives is ${JSON.stringify(content)}`)

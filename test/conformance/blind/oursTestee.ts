@@ -72,13 +72,14 @@ const serve = async ({ hookFails, ...task }: Task) => {
 
 const openingOf = (error: WebSocketClient.ConnectError): Opening => {
   const reason = error._tag === "HandshakeError" ? error.reason : undefined
+  const answer = reason?._tag === "Rejected" || reason?._tag === "InvalidRedirect" ? reason : undefined
   return {
     _tag: "Failed",
     error: error._tag,
     reason: reason?._tag,
     header: reason?._tag === "InvalidHeader" ? reason.header : undefined,
-    status: reason?._tag === "Rejected" ? reason.response.status : undefined,
-    body: reason?._tag === "Rejected" ? reason.body : undefined,
+    status: answer?.response.status,
+    body: answer?.body,
     sentence: error.message
   }
 }

@@ -1,0 +1,88 @@
+import * as Redacted from "effect/Redacted"
+import type { Reason } from "./HandshakeError.js"
+import type { Extension } from "./protocol/Extension.js"
+import type { ClientOffer } from "./protocol/Handshake.js"
+import { isToken, isValue } from "./protocol/headers.js"
+import * as uri from "./protocol/uri.js"
+
+/** A value of a header; one that is `Redacted` shows up in no log. */
+export type HeaderValue = string | Redacted.Redacted<string>
+
+/** What goes into the request of an opening handshake beside what the handshake itself needs. */
+export interface OfferOptions {
+  /** What the client speaks, its first choice first; the server has to choose one of them. RFC 6455 §1.9. */
+  readonly subprotocols?: ReadonlyArray<string> | undefined
+  /** The extensions that are offered, the first choice first: those of `Framing` unless told otherwise. RFC 6455 §9. */
+  readonly extensions?: ReadonlyArray<Extension> | undefined
+  /** The header `Origin`, as a browser would send it: none unless told otherwise. RFC 6455 §10.2. */
+  readonly origin?: string | undefined
+  /** The header `User-Agent`: none unless told otherwise. */
+  readonly userAgent?: string | undefined
+  /** Headers beside those of the handshake, each with one value or several; `Authorization` here wins over the URI's user. */
+  readonly headers?: Readonly<Record<string, HeaderValue | ReadonlyArray<HeaderValue>>> | undefined
+}
+
+/** What the handshake itself says, and what only a proxy or the transport may say. */
+const reserved = new Set(["host", "upgrade", "connection", "content-length", "transfer-encoding", "trailer", "expect"])
+
+/** What only the server that the user named may know: redirects to another origin leave it behind. */
+const credentials = new Set(["authorization", "cookie", "proxy-authorization"])
+
+const invalid = (option: string, problem: string): Reason => ({ _tag: "InvalidOption", option, problem })
+
+const valuesOf = (values: HeaderValue | ReadonlyArray<HeaderValue>): ReadonlyArray<string> => {
+  const all = typeof values === "string" || Redacted.isRedacted(values) ? [values] : values
+  return all.map((value) => (Redacted.isRedacted(value) ? Redacted.value(value) : value))
+}
+
+/** The headers that the user asks for, or why they cannot be sent. */
+const headersOf = (
+  target: uri.WebSocketUri,
+  options: OfferOptions,
+  isForeign: boolean
+): Array<readonly [string, string]> | Reason => {
+  const headers: Array<readonly [string, string]> = []
+  const given = Object.entries(options.headers ?? {})
+  const authorizes = given.some(([name]) => name.toLowerCase() === "authorization")
+  if (target.credentials !== undefined && !authorizes) headers.push(["Authorization", uri.basic(target.credentials)])
+  if (options.origin !== undefined) headers.push(["Origin", options.origin])
+  if (options.userAgent !== undefined) headers.push(["User-Agent", options.userAgent])
+  for (const [name, values] of given) {
+    const lower = name.toLowerCase()
+    if (reserved.has(lower) || lower.startsWith("sec-websocket-")) {
+      return invalid("headers", `has ${name}, which the handshake sends itself`)
+    }
+    if (isForeign && credentials.has(lower)) continue
+    for (const value of valuesOf(values)) headers.push([name, value])
+  }
+  for (const [name, value] of headers) {
+    if (!isToken(name)) return invalid("headers", `has the name ${JSON.stringify(name)}, which is not a token`)
+    if (!isValue(value)) return invalid("headers", `has a value of ${name} with control characters or beyond Latin-1`)
+  }
+  return headers
+}
+
+/**
+ * What a client offers to a server, or which option of it could not be sent.
+ * A foreign server is one that a redirect led to from another origin.
+ */
+export const makeOffer = (
+  target: uri.WebSocketUri,
+  options: OfferOptions,
+  { key, extensions, isForeign }: Pick<ClientOffer, "key" | "extensions"> & { readonly isForeign: boolean }
+): ClientOffer | Reason => {
+  const subprotocols = options.subprotocols ?? []
+  if (!subprotocols.every(isToken) || new Set(subprotocols).size !== subprotocols.length) {
+    return invalid("subprotocols", "must be a list of different tokens, without blanks, commas or quotes")
+  }
+  const headers = headersOf(target, options, isForeign)
+  if ("_tag" in headers) return headers
+  return {
+    target: target.target,
+    host: uri.authority(target),
+    key,
+    subprotocols,
+    extensions,
+    headers
+  }
+}
