@@ -404,39 +404,48 @@ describe("state", () => {
 })
 
 describe("a target that is an Effect", () => {
-  it.scoped("is run for each attempt, and what it holds is released with the attempt or the connection", () =>
-    Effect.gen(function* () {
-      const { client, script, serve, wires } = yield* makeNetwork
-      const asked: Array<string> = []
-      yield* serve(({ handshake: { request }, closed }) => {
-        asked.push(`${request.target} ${request.headers.find(([name]) => name === "X-Token")?.[1]}`)
-        return closed
+  const forms = [
+    ["run", <R>(target: Reconnecting.Target<never, R>) => Reconnecting.run(target, consume)],
+    [
+      "connections",
+      <R>(target: Reconnecting.Target<never, R>) => Stream.runForEach(Reconnecting.connections(target), stay)
+    ]
+  ] as const
+  it.scoped.each(forms)(
+    "is run for each attempt of %s, and what it holds is released with attempt or connection",
+    ([, form]) =>
+      Effect.gen(function* () {
+        const { client, script, serve, wires } = yield* makeNetwork
+        const asked: Array<string> = []
+        yield* serve(({ handshake: { request }, closed }) => {
+          asked.push(`${request.target} ${request.headers.find(([name]) => name === "X-Token")?.[1]}`)
+          return closed
+        })
+        script.push(Effect.fail(broken("ECONNREFUSED")))
+        let token = 0
+        let held = 0
+        const target = Effect.acquireRelease(
+          Effect.sync(() => {
+            held++
+            token++
+            return [`${uri}/?token=${token}`, { headers: { "X-Token": `${token}` } }] as const
+          }),
+          () => Effect.sync(() => held--)
+        )
+        const program = yield* running(Effect.provide(form(target), client))
+        assert.strictEqual(held, 0)
+        yield* pass(2500)
+        yield* settle
+        assert.strictEqual(held, 1)
+        yield* (yield* wires)[0]!.cut
+        yield* settle
+        assert.strictEqual(held, 0)
+        yield* pass(3100)
+        yield* settle
+        assert.deepStrictEqual(asked, ["/?token=2 2", "/?token=3 3"])
+        yield* Fiber.interrupt(program)
+        assert.strictEqual(held, 0)
       })
-      script.push(Effect.fail(broken("ECONNREFUSED")))
-      let token = 0
-      let held = 0
-      const target = Effect.acquireRelease(
-        Effect.sync(() => {
-          held++
-          token++
-          return [`${uri}/?token=${token}`, { headers: { "X-Token": `${token}` } }] as const
-        }),
-        () => Effect.sync(() => held--)
-      )
-      const program = yield* running(Effect.provide(Reconnecting.run(target, consume), client))
-      assert.strictEqual(held, 0)
-      yield* pass(2500)
-      yield* settle
-      assert.strictEqual(held, 1)
-      yield* (yield* wires)[0]!.cut
-      yield* settle
-      assert.strictEqual(held, 0)
-      yield* pass(3100)
-      yield* settle
-      assert.deepStrictEqual(asked, ["/?token=2 2", "/?token=3 3"])
-      yield* Fiber.interrupt(program)
-      assert.strictEqual(held, 0)
-    })
   )
 
   it.scoped("may give a URI alone; its failure is for good unless isTransient says otherwise", () =>
