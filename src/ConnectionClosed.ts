@@ -48,6 +48,10 @@ const because = (cause: Cause): string => {
       return "the peer did not answer a ping in time"
     case "CloseTimeout":
       return "the closing handshake took longer than closeTimeout"
+    case "Gap":
+      return cause.lost === undefined
+        ? "the session could not be resumed, and what was on its way is lost: begin anew"
+        : `the session could not be resumed, since ${cause.lost} messages of the peer are lost: begin anew`
   }
 }
 

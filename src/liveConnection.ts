@@ -219,14 +219,7 @@ export class LiveConnection {
 
   private startClose(close: Partial<Frame.Close>): Effect.Effect<ConnectionClosed> {
     return Effect.suspend(() => {
-      const { code = CloseCode.NormalClosure, reason = "" } = close
-      if (!CloseCode.isValid(code)) {
-        return Effect.die(new RangeError(`${code} cannot be sent as a close code: use 1000 or 3000 to 4999`))
-      }
-      if (Frame.fitReason(reason) !== reason) {
-        return Effect.die(new RangeError(`a close reason holds at most ${Frame.maxReason} bytes of UTF-8: shorten it`))
-      }
-      this.lifecycle.startClose({ code, reason })
+      this.lifecycle.startClose(closeFrame(close))
       return this.closed
     })
   }
@@ -316,6 +309,17 @@ export class LiveConnection {
       })
     })
   }
+}
+
+/** What a close frame is asked to say; what cannot be sent is the programmer's fault and throws. */
+export const closeFrame = ({ code = CloseCode.NormalClosure, reason = "" }: Partial<Frame.Close>): Frame.Close => {
+  if (!CloseCode.isValid(code)) {
+    throw new RangeError(`${code} cannot be sent as a close code: use 1000 or 3000 to 4999`)
+  }
+  if (Frame.fitReason(reason) !== reason) {
+    throw new RangeError(`a close reason holds at most ${Frame.maxReason} bytes of UTF-8: shorten it`)
+  }
+  return { code, reason }
 }
 
 const convert = (message: Message, type: "text" | "binary"): Message => {
