@@ -5,7 +5,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { constTrue, identity } from "effect/Function"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
@@ -179,12 +179,12 @@ export const connect = <E = never, R = never, R2 = never>(
   WebSocketClient | Exclude<R, Scope.Scope> | R2 | Scope.Scope
 > =>
   Effect.gen(function* () {
+    const { isTemporary = Reconnecting.isTemporary } = options
     const opened = yield* Deferred.make<void, E | Reconnecting.ReconnectError>()
     let running: Fiber.RuntimeFiber<unknown, unknown> | undefined
     const session = yield* makeSession(options, {
       role: "client",
-      // Whether another connection follows is decided where that is made.
-      survives: constTrue,
+      survives: (closed, isEnding) => !isEnding && isTemporary(closed),
       abandon: Effect.suspend(() => (running === undefined ? Effect.void : Fiber.interrupt(running))),
       onOver: () => {}
     })
@@ -204,7 +204,6 @@ export const connect = <E = never, R = never, R2 = never>(
         yield* Deferred.succeed(opened, undefined)
         last = yield* Effect.catchAll(carried, (fault) => connection.close(fault))
       })
-    const { isTemporary = Reconnecting.isTemporary } = options
     const run = Reconnecting.run(target, carry, {
       ...options,
       subprotocols: [subprotocol],

@@ -46,6 +46,14 @@ export class SessionStore {
     return this.sessions.size
   }
 
+  /** Ends all sessions. */
+  get end(): Effect.Effect<void> {
+    const closed = endedWith({ initiator: "local" })
+    return Effect.suspend(() =>
+      Effect.forEach([...this.sessions.values()], (session) => session.end(closed), { discard: true })
+    )
+  }
+
   find(id: Uint8Array): Session | undefined {
     return this.sessions.get(keyOf(id))
   }
@@ -109,11 +117,12 @@ export const makeStore = (
     const engine = yield* makeEngine
     const scope = yield* Effect.scope
     const running = yield* Scope.make()
+    const store = new SessionStore(engine, running, settings, nextId)
     yield* Scope.addFinalizerExit(scope, (exit) =>
-      Effect.zipRight(
-        Scope.close(running, exit),
-        Effect.sync(() => engine.deadlines.stop())
+      Scope.close(running, exit).pipe(
+        Effect.zipRight(store.end),
+        Effect.zipRight(Effect.sync(() => engine.deadlines.stop()))
       )
     )
-    return new SessionStore(engine, running, settings, nextId)
+    return store
   })

@@ -17,6 +17,41 @@ export const answer = (status: number, headers: Transport.HeaderList = []): Tran
 
 type Attempt = Effect.Effect<Transport.Reply, TransportError, Scope.Scope>
 
+/** A stream that breaks once so many bytes have gone over it, both ways counted together. */
+const breaking = (stream: Transport.ByteStream, bytes: number): Transport.ByteStream => {
+  let left = bytes
+  const pass = (chunk: Uint8Array): Uint8Array => {
+    const part = chunk.subarray(0, left)
+    left -= part.length
+    if (part.length < chunk.length) stream.destroy()
+    return part
+  }
+  return {
+    attach: (sink) =>
+      stream.attach({
+        data: (chunk) => sink.data(pass(chunk)),
+        end: () => sink.end(),
+        drain: () => sink.drain(),
+        closed: (error) => sink.closed(error)
+      }),
+    write: (chunk) => {
+      if (chunk.length <= left) return stream.write(pass(chunk))
+      const part = chunk.subarray(0, left)
+      left = 0
+      const result = stream.write(part)
+      stream.destroy()
+      return result
+    },
+    pause: () => stream.pause(),
+    resume: () => stream.resume(),
+    bufferedAmount: () => stream.bufferedAmount(),
+    end: () => stream.end(),
+    destroy: () => stream.destroy(),
+    remoteAddress: () => stream.remoteAddress(),
+    localAddress: () => stream.localAddress()
+  }
+}
+
 const quiet = Logger.remove(Logger.defaultLogger)
 
 /** A network in memory. What is in `script` happens to the next attempts, the others reach the server if there is one. */
@@ -25,6 +60,7 @@ export const makeNetwork = Effect.gen(function* () {
   const { exchange } = Context.get(memory, Transport.Connector)
   const dialled: Array<number> = []
   const script: Array<Attempt> = []
+  const breaks: Array<number> = []
   const client = yield* Layer.build(
     Layer.provide(
       WebSocketClient.layer,
@@ -32,7 +68,15 @@ export const makeNetwork = Effect.gen(function* () {
         exchange: (destination, request) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) => {
             dialled.push(now)
-            return script.shift() ?? exchange(destination, request)
+            return (
+              script.shift() ??
+              Effect.map(exchange(destination, request), (reply) => {
+                const bytes = reply._tag === "Switched" ? breaks.shift() : undefined
+                return reply._tag === "Switched" && bytes !== undefined
+                  ? { ...reply, stream: breaking(reply.stream, bytes) }
+                  : reply
+              })
+            )
           })
       })
     )
@@ -41,6 +85,8 @@ export const makeNetwork = Effect.gen(function* () {
     /** When there was an attempt, in milliseconds of the Clock. */
     dialled,
     script,
+    /** After how many bytes the next connections break. */
+    breaks,
     client,
     wires: Context.get(memory, Testing.Network).wires,
     /** Starts a server, and gives how to stop it. */
