@@ -1,36 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule, TestClock } from "effect"
-import { type Connection, Resume } from "effect-websockets"
+import { Resume } from "effect-websockets"
+import { exchange } from "./exchange.js"
 import { Random } from "./fuzz/random.js"
 import { isRunning } from "./reconnecting.js"
 import { makeSessions } from "./resuming.js"
 import { settle } from "./support.js"
 
 const uri = "ws://memory"
-
-/** The message of a number: text or binary, and of different lengths. */
-const numbered = (n: number): Connection.Message => {
-  const text = `${n} ${"x".repeat(n % 40)}`
-  return n % 3 === 0 ? new TextEncoder().encode(text) : text
-}
-
-/** Sends so many messages while it receives as many, each of which has to be the next one. */
-const exchange = (connection: Resume.ResumableConnection, count: number) =>
-  Effect.all(
-    [
-      Effect.forEach(
-        Array.from({ length: count }, (_, n) => n),
-        (n) => connection.send(numbered(n)),
-        { discard: true }
-      ),
-      Effect.forEach(
-        Array.from({ length: count }, (_, n) => n),
-        (n) => Effect.map(connection.receive, (message) => assert.deepStrictEqual(message, numbered(n))),
-        { discard: true }
-      )
-    ],
-    { concurrency: 2, discard: true }
-  )
 
 /** Lets seconds pass until a program is done. */
 const passUntilDone = <A, E>(program: Fiber.RuntimeFiber<A, E>) =>
@@ -43,26 +20,29 @@ const passUntilDone = <A, E>(program: Fiber.RuntimeFiber<A, E>) =>
   })
 
 describe("a session whose connections break at any byte", () => {
-  it.scoped("delivers 10,000 messages each way, once and in order, while the connection breaks 100 times", () =>
-    Effect.gen(function* () {
-      const COUNT = 10_000
-      const { client, breaks, dialled, serveSessions } = yield* makeSessions
-      const random = new Random(7)
-      breaks.push(...Array.from({ length: 100 }, () => random.below(8_000)))
-      const server = yield* serveSessions((connection) => exchange(connection, COUNT))
-      const program = yield* Effect.fork(
-        Effect.scoped(
-          Effect.gen(function* () {
-            const connection = yield* Resume.connect(uri, { schedule: Schedule.spaced("1 second") })
-            yield* exchange(connection, COUNT)
-            yield* connection.closed
-          })
-        ).pipe(Effect.provide(client))
-      )
-      yield* passUntilDone(program)
-      assert.lengthOf(breaks, 0)
-      assert.isAtLeast(dialled.length, 101)
-      assert.strictEqual(yield* server.size, 0)
-    })
+  it.scoped(
+    "delivers 10,000 messages each way, once and in order, while the connection breaks 100 times",
+    () =>
+      Effect.gen(function* () {
+        const COUNT = 10_000
+        const { client, breaks, dialled, serveSessions } = yield* makeSessions
+        const random = new Random(7)
+        breaks.push(...Array.from({ length: 100 }, () => random.below(8_000)))
+        const server = yield* serveSessions((connection) => exchange(connection, COUNT))
+        const program = yield* Effect.fork(
+          Effect.scoped(
+            Effect.gen(function* () {
+              const connection = yield* Resume.connect(uri, { schedule: Schedule.spaced("1 second") })
+              yield* exchange(connection, COUNT)
+              yield* connection.closed
+            })
+          ).pipe(Effect.provide(client))
+        )
+        yield* passUntilDone(program)
+        assert.lengthOf(breaks, 0)
+        assert.isAtLeast(dialled.length, 101)
+        assert.strictEqual(yield* server.size, 0)
+      }),
+    60_000
   )
 })
