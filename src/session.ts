@@ -129,7 +129,8 @@ export class Session implements Supplier {
         this.closed,
         Effect.suspend(() => this.exit())
       )
-    if (this.hasRoom) {
+    // Where there is room nobody waits for it.
+    if (!this.replay.isFull) {
       this.keep(message)
       return Effect.void
     }
@@ -140,7 +141,7 @@ export class Session implements Supplier {
       )
     return Effect.async<void, ConnectionClosed>((resume) => {
       // The fiber comes here a step later: its turn may have come.
-      if (this.over !== undefined || this.ending !== undefined || this.hasRoom || this.givesUp) {
+      if (this.over !== undefined || this.ending !== undefined || !this.replay.isFull || this.givesUp) {
         resume(this.put(message))
         return
       }
@@ -151,10 +152,6 @@ export class Session implements Supplier {
         if (at >= 0) this.senders.splice(at, 1)
       })
     })
-  }
-
-  private get hasRoom(): boolean {
-    return this.senders.length === 0 && !this.replay.isFull
   }
 
   private get givesUp(): boolean {
@@ -307,6 +304,7 @@ export class Session implements Supplier {
           break
         case "Ack":
           if (!this.replay.acknowledge(envelope.received)) return Effect.fail(Envelope.neverSent)
+          this.admit()
           break
         case "From": {
           const lost = this.arrivals.from(envelope.number)
@@ -322,7 +320,6 @@ export class Session implements Supplier {
       }
     }
     this.inbox.wake()
-    this.admit()
     if (this.received > attachment.told) attachment.wake()
     return Effect.void
   }

@@ -344,6 +344,25 @@ describe("a handler", () => {
     })
   )
 
+  it.scoped("that returns before its client has read loses nothing, be the client sending or not", () =>
+    Effect.gen(function* () {
+      const { client, serveSessions } = yield* makeSessions
+      const messages = Array.from({ length: 50 }, (_, n) => `${n} ${"x".repeat(100)}`)
+      yield* serveSessions(({ sendAll }) => sendAll(messages))
+      const options = { ...soon, receiveHighWaterMark: 1_000 }
+      const connection = yield* Effect.provide(Resume.connect(uri, options), client)
+      yield* pass(20_000)
+      const sending = yield* Effect.fork(Effect.ignore(connection.send("too late")))
+      yield* settle
+      assert.deepStrictEqual(
+        yield* Effect.replicateEffect(Effect.zipLeft(connection.receive, pass(1000)), 50),
+        messages
+      )
+      assert.instanceOf(yield* Effect.flip(connection.receive), ConnectionClosed.ConnectionClosed)
+      yield* Fiber.join(sending)
+    })
+  )
+
   it.scoped("has a scope of its own, which outlives connections", () =>
     Effect.gen(function* () {
       const { client, serveSessions, wires } = yield* makeSessions
