@@ -216,7 +216,6 @@ export class Session implements Supplier {
         this.current?.replace()
         this.current = attachment
         this.arrivals.from(this.received + 1)
-        this.roomy()
         this.admit()
         return SubscriptionRef.set(this.state, { _tag: "Connected", connection }).pipe(
           Effect.zipRight(restore(this.carry(attachment))),
@@ -233,7 +232,7 @@ export class Session implements Supplier {
     const read = Effect.matchEffect(
       runForEachChunk(connection, (messages) =>
         Effect.zipRight(
-          this.inbox.isFull() ? this.room(attachment) : Effect.void,
+          this.inbox.isFull() ? this.room : Effect.void,
           Effect.suspend(() => this.take(attachment, messages))
         )
       ),
@@ -324,10 +323,10 @@ export class Session implements Supplier {
     return Effect.void
   }
 
-  /** Waits until its user has taken messages, or the connection carries the session no more. */
-  private room(attachment: Attachment): Effect.Effect<void> {
+  /** Waits until its user has taken messages, or will take none. */
+  private get room(): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
-      if (!this.inbox.isFull() || this.current !== attachment || this.over !== undefined) {
+      if (!this.inbox.isFull() || this.isEnding || this.isOver) {
         resume(Effect.void)
         return
       }

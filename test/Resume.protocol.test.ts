@@ -20,26 +20,27 @@ const hello: Envelope.Envelope = { _tag: "Hello", received: 0, session: undefine
 const data = (message: Connection.Message): Envelope.Envelope => ({ _tag: "Data", message })
 
 /** A server that keeps sessions and hands out the latest of them, and peers that speak to it. */
-const serving = Effect.gen(function* () {
-  const { client, serveSessions } = yield* makeSessions
-  const sessions: Array<Resume.ResumableConnection> = []
-  const server = yield* serveSessions((connection) => {
-    sessions.push(connection)
-    return connection.closed
+const serving = (options?: Resume.SessionOptions) =>
+  Effect.gen(function* () {
+    const { client, serveSessions } = yield* makeSessions
+    const sessions: Array<Resume.ResumableConnection> = []
+    const server = yield* serveSessions((connection) => {
+      sessions.push(connection)
+      return connection.closed
+    }, options)
+    const connect = Effect.provide(WebSocketClient.connect(uri, connectOptions), client)
+    /** A peer that has been welcomed, in a new session or in one that there is. */
+    const welcomed = (received = 0, session?: Uint8Array) =>
+      Effect.gen(function* () {
+        const connection = yield* connect
+        yield* say(connection, { _tag: "Hello", received, session })
+        const welcome = yield* hear(connection)
+        if (welcome._tag !== "Welcome") return assert.fail(welcome._tag)
+        const from = yield* hear(connection)
+        return { connection, from, received: welcome.received, session: welcome.session }
+      })
+    return { connect, welcomed, sessions, size: server.size }
   })
-  const connect = Effect.provide(WebSocketClient.connect(uri, connectOptions), client)
-  /** A peer that has been welcomed, in a new session or in one that there is. */
-  const welcomed = (received = 0, session?: Uint8Array) =>
-    Effect.gen(function* () {
-      const connection = yield* connect
-      yield* say(connection, { _tag: "Hello", received, session })
-      const welcome = yield* hear(connection)
-      if (welcome._tag !== "Welcome") return assert.fail(welcome._tag)
-      const from = yield* hear(connection)
-      return { connection, from, received: welcome.received, session: welcome.session }
-    })
-  return { connect, welcomed, sessions, size: server.size }
-})
 
 describe("a server of sessions", () => {
   const bad: ReadonlyArray<readonly [string, ReadonlyArray<Connection.Message>, string]> = [
@@ -64,7 +65,7 @@ describe("a server of sessions", () => {
   ]
   it.scoped.each(bad)("closes with 1002 on %s", ([, messages, reason]) =>
     Effect.gen(function* () {
-      const { connect, sessions, size } = yield* serving
+      const { connect, sessions, size } = yield* serving()
       const connection = yield* connect
       yield* connection.sendAll(messages)
       const { received } = (yield* connection.closed).closure
@@ -81,7 +82,7 @@ describe("a server of sessions", () => {
 
   it.scoped("closes with 1008 on no hello within 10 seconds", () =>
     Effect.gen(function* () {
-      const { connect } = yield* serving
+      const { connect } = yield* serving()
       const connection = yield* connect
       yield* settle
       yield* TestClock.adjust("9999 millis")
@@ -97,7 +98,7 @@ describe("a server of sessions", () => {
 
   it.scoped("says that it does not know a session, and begins none", () =>
     Effect.gen(function* () {
-      const { connect, sessions } = yield* serving
+      const { connect, sessions } = yield* serving()
       const connection = yield* connect
       yield* say(connection, { _tag: "Hello", received: 0, session: id })
       assert.deepStrictEqual(yield* hear(connection), { _tag: "Unknown" })
@@ -108,7 +109,7 @@ describe("a server of sessions", () => {
 
   it.scoped("acknowledges what it has received, once for what comes at a time", () =>
     Effect.gen(function* () {
-      const { welcomed } = yield* serving
+      const { welcomed } = yield* serving()
       const { connection, from, received } = yield* welcomed()
       assert.deepStrictEqual([from, received], [{ _tag: "From", number: 1 }, 0])
       yield* say(connection, data("a"), data("b"), data(Uint8Array.of(1)))
@@ -120,7 +121,7 @@ describe("a server of sessions", () => {
 
   it.scoped("drops what has come before, and says that it has a session's messages", () =>
     Effect.gen(function* () {
-      const { welcomed, sessions } = yield* serving
+      const { welcomed, sessions } = yield* serving()
       const first = yield* welcomed()
       yield* say(first.connection, data("a"), data("b"))
       yield* hear(first.connection)
@@ -136,7 +137,7 @@ describe("a server of sessions", () => {
 
   it.scoped("replays what is not acknowledged, and says from which number on", () =>
     Effect.gen(function* () {
-      const { welcomed, sessions } = yield* serving
+      const { welcomed, sessions } = yield* serving()
       const first = yield* welcomed()
       yield* sessions[0]!.sendAll(["1", "2", "3", "4"])
       for (const message of ["1", "2", "3", "4"]) assert.deepStrictEqual(yield* hear(first.connection), data(message))
@@ -152,9 +153,24 @@ describe("a server of sessions", () => {
     })
   )
 
+  it.scoped("has room again for who waits, also where only the next hello acknowledges", () =>
+    Effect.gen(function* () {
+      const { welcomed, sessions } = yield* serving({ maxReplayMessages: 2 })
+      const first = yield* welcomed()
+      yield* sessions[0]!.sendAll(["1", "2"])
+      const sending = yield* Effect.fork(sessions[0]!.send("3"))
+      yield* settle
+      yield* first.connection.close({ code: 1012 })
+      assert.isNull(sending.unsafePoll())
+      const second = yield* welcomed(2, first.session)
+      assert.deepStrictEqual([second.from, yield* hear(second.connection)], [{ _tag: "From", number: 3 }, data("3")])
+      yield* sending
+    })
+  )
+
   it.scoped("sees a gap where the client's messages do not begin with the next one", () =>
     Effect.gen(function* () {
-      const { welcomed, sessions, size } = yield* serving
+      const { welcomed, sessions, size } = yield* serving()
       const { connection } = yield* welcomed()
       yield* say(connection, data("a"), { _tag: "From", number: 5 }, data("e"))
       assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1008)
@@ -170,7 +186,7 @@ describe("a server of sessions", () => {
 
   it.scoped("goes over to a newer connection of the session, and does not listen to the older one any more", () =>
     Effect.gen(function* () {
-      const { welcomed, sessions } = yield* serving
+      const { welcomed, sessions } = yield* serving()
       const older = yield* welcomed()
       yield* say(older.connection, data("a"))
       yield* hear(older.connection)
