@@ -17,7 +17,7 @@ import * as Frame from "./protocol/Frame.js"
 import type { RequestHead, ResponseHead } from "./protocol/Handshake.js"
 import type { State } from "./protocol/Protocol.js"
 import * as utf8 from "./protocol/utf8.js"
-import { Reading, type ReceiveError, TypeId } from "./reading.js"
+import { Reading, type ReceiveError, Receiving, TypeId } from "./reading.js"
 import { Send } from "./send.js"
 
 /** What both ends said in the opening handshake, and agreed on. RFC 6455 §4. */
@@ -48,7 +48,7 @@ export const unknownHandshake = (): Handshake => ({
 let lastId = 0
 
 /** `Connection` over a lifecycle: every operation as an Effect, made when it is asked for. */
-export class LiveConnection {
+export class LiveConnection extends Receiving {
   readonly id = ++lastId
   readonly lifecycle: Lifecycle
   readonly [TypeId]: Reading
@@ -56,6 +56,7 @@ export class LiveConnection {
   private sending: ((message: Message, options?: SendOptions) => Effect.Effect<void, ConnectionClosed>) | undefined
 
   constructor(parts: LiveParts) {
+    super()
     this.lifecycle = new Lifecycle(parts)
     this.describe = parts.handshake
     // Parts of fragmented messages are in the inbox only while `receiveFragments` takes them out.
@@ -76,26 +77,6 @@ export class LiveConnection {
 
   get localAddress(): Option.Option<Address> {
     return Option.fromNullable(this.lifecycle.stream.localAddress())
-  }
-
-  get receive(): Effect.Effect<Message, ReceiveError> {
-    return this[TypeId].receive
-  }
-
-  get receiveText() {
-    return this[TypeId].receiveText
-  }
-
-  get receiveBytes() {
-    return this[TypeId].receiveBytes
-  }
-
-  get receiveAll() {
-    return this[TypeId].receiveAll
-  }
-
-  get messages() {
-    return this[TypeId].messages
   }
 
   get receiveFragments(): Stream.Stream<Message, ReceiveError> {

@@ -16,7 +16,7 @@ import * as CloseCode from "./protocol/CloseCode.js"
 import * as Envelope from "./protocol/Envelope.js"
 import type { Close, Violation } from "./protocol/Frame.js"
 import { ReplayBuffer, type ReplayLimits } from "./protocol/ReplayBuffer.js"
-import { Reading, TypeId } from "./reading.js"
+import { Reading, Receiving, TypeId } from "./reading.js"
 import { endedWith, gap, type State } from "./sessionState.js"
 
 /**
@@ -51,7 +51,7 @@ interface Sender {
 
 let lastId = 0
 
-export class Session implements Supplier {
+export class Session extends Receiving implements Supplier {
   readonly id = ++lastId
   readonly role: Role
   readonly state: SubscriptionRef.SubscriptionRef<State>
@@ -69,6 +69,7 @@ export class Session implements Supplier {
   private whenRoomy: Array<() => void> = []
 
   constructor(parts: Parts) {
+    super()
     this.parts = parts
     this.role = parts.role
     this.state = parts.states
@@ -78,26 +79,6 @@ export class Session implements Supplier {
   }
 
   // What its user has of it, as of a connection
-
-  get receive() {
-    return this[TypeId].receive
-  }
-
-  get receiveText() {
-    return this[TypeId].receiveText
-  }
-
-  get receiveBytes() {
-    return this[TypeId].receiveBytes
-  }
-
-  get receiveAll() {
-    return this[TypeId].receiveAll
-  }
-
-  get messages() {
-    return this[TypeId].messages
-  }
 
   get send() {
     return (message: Message): Effect.Effect<void, ConnectionClosed> => Effect.suspend(() => this.put(message))

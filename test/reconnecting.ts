@@ -2,7 +2,7 @@ import { assert } from "@effect/vitest"
 import { Clock, Context, Effect, Exit, Layer, Logger, Scope } from "effect"
 import { type Connection, Transport, TransportError, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
-import { settle } from "./support.js"
+import { replacing, settle } from "./support.js"
 
 /** What tests of clients that come back share: a network whose server comes and goes, and of which it is known when it was dialled. */
 
@@ -26,7 +26,7 @@ const breaking = (stream: Transport.ByteStream, bytes: number): Transport.ByteSt
     if (part.length < chunk.length) stream.destroy()
     return part
   }
-  return {
+  return replacing(stream, {
     attach: (sink) =>
       stream.attach({
         data: (chunk) => sink.data(pass(chunk)),
@@ -41,15 +41,8 @@ const breaking = (stream: Transport.ByteStream, bytes: number): Transport.ByteSt
       const result = stream.write(part)
       stream.destroy()
       return result
-    },
-    pause: () => stream.pause(),
-    resume: () => stream.resume(),
-    bufferedAmount: () => stream.bufferedAmount(),
-    end: () => stream.end(),
-    destroy: () => stream.destroy(),
-    remoteAddress: () => stream.remoteAddress(),
-    localAddress: () => stream.localAddress()
-  }
+    }
+  })
 }
 
 const quiet = Logger.remove(Logger.defaultLogger)
