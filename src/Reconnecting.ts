@@ -191,6 +191,9 @@ export const messages = <E = never, R = never, R2 = never>(
     Stream.catchTag(messages, "ConnectionClosed", () => Stream.empty)
   )
 
+/** The last millisecond that a date can be: a schedule may wait for ever. */
+const LATEST = 8_640_000_000_000_000
+
 /** The attempts of one client: which one this is, and why there was one before. */
 class Attempts<E, R, R2> {
   private readonly target: Target<E, R>
@@ -278,7 +281,7 @@ class Attempts<E, R, R2> {
       if (decision._tag === "Done") return yield* Effect.fail(because)
       const asked = Math.min(retryAfter(because, now), attempts.maxRetryAfter)
       const delay = Math.max(Intervals.start(decision.intervals) - now, asked, 0)
-      const until = DateTime.unsafeMake(now + delay)
+      const until = DateTime.unsafeMake(Math.min(now + delay, LATEST))
       yield* attempts.publish({ _tag: "Waiting", attempt: attempts.attempt, until, because })
       yield* Effect.sleep(Duration.millis(delay))
     })

@@ -5,6 +5,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -31,7 +32,8 @@ import type { WebSocketClient } from "./WebSocketClient.js"
  *
  * Both ends have to be this module: they agree on `subprotocol` and wrap what
  * they send. A text message of the program is a text message as it is. Every
- * binary message begins with one byte that says what it is; a number is at
+ * binary message begins with one byte that says what it is, and that counts
+ * for the `maxMessageSize` of what carries it; a number is at
  * least 0 and stands in as few bytes as possible, seven bits in each, the
  * lowest first, where all but the last have the highest bit set (LEB128):
  *
@@ -186,7 +188,7 @@ export const connect = <E = never, R = never, R2 = never>(
       role: "client",
       survives: (closed, isEnding) => !isEnding && isTemporary(closed),
       abandon: Effect.suspend(() => (running === undefined ? Effect.void : Fiber.interrupt(running))),
-      onOver: () => {}
+      onOver: () => running?.unsafeInterruptAsFork(FiberId.none)
     })
     let id: Uint8Array | undefined
     let last: ConnectionClosed | undefined
@@ -203,7 +205,13 @@ export const connect = <E = never, R = never, R2 = never>(
         const carried = session.attend(connection, answer.received, () => [])
         yield* Deferred.succeed(opened, undefined)
         last = yield* Effect.catchAll(carried, (fault) => connection.close(fault))
-      })
+      }).pipe(
+        Effect.tapError((closed) =>
+          Effect.sync(() => {
+            last = closed
+          })
+        )
+      )
     const run = Reconnecting.run(target, carry, {
       ...options,
       subprotocols: [subprotocol],

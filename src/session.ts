@@ -105,21 +105,13 @@ export class Session extends Receiving implements Supplier {
 
   private put(message: Message): Effect.Effect<void, ConnectionClosed> {
     if (this.over !== undefined) return this.exit()
-    if (this.ending !== undefined)
-      return Effect.zipRight(
-        this.closed,
-        Effect.suspend(() => this.exit())
-      )
+    if (this.ending !== undefined) return this.failed
     // Where there is room nobody waits for it.
     if (!this.replay.isFull) {
       this.keep(message)
       return Effect.void
     }
-    if (this.givesUp)
-      return Effect.zipRight(
-        this.end(gap(undefined)),
-        Effect.suspend(() => this.exit())
-      )
+    if (this.givesUp) return Effect.zipRight(this.end(gap(undefined)), this.failed)
     return Effect.async<void, ConnectionClosed>((resume) => {
       // The fiber comes here a step later: its turn may have come.
       if (this.over !== undefined || this.ending !== undefined || !this.replay.isFull || this.givesUp) {
@@ -133,6 +125,11 @@ export class Session extends Receiving implements Supplier {
         if (at >= 0) this.senders.splice(at, 1)
       })
     })
+  }
+
+  /** The failure of who sends while the session ends. */
+  private get failed(): Effect.Effect<never, ConnectionClosed> {
+    return Effect.flatMap(this.closed, () => this.exit())
   }
 
   private get givesUp(): boolean {
@@ -200,8 +197,7 @@ export class Session extends Receiving implements Supplier {
         this.admit()
         return SubscriptionRef.set(this.state, { _tag: "Connected", connection }).pipe(
           Effect.zipRight(restore(this.carry(attachment))),
-          Effect.tap((closed) => this.detach(attachment, closed)),
-          Effect.onInterrupt(() => this.detach(attachment, undefined))
+          Effect.onExit((exit) => this.detach(attachment, Exit.isSuccess(exit) ? exit.value : undefined))
         )
       })
     )
@@ -272,9 +268,17 @@ export class Session extends Receiving implements Supplier {
   // Receiving
 
   private take(attachment: Attachment, messages: NonEmptyReadonlyArray<Message>): Effect.Effect<void, Violation> {
+    // Behind a newer connection, what comes here comes there once more.
+    if (this.current !== attachment) return Effect.void
+    const fault = this.takeEach(messages)
+    this.inbox.wake()
+    if (fault !== undefined) return fault
+    if (this.received > attachment.told) attachment.wake()
+    return Effect.void
+  }
+
+  private takeEach(messages: NonEmptyReadonlyArray<Message>): Effect.Effect<never, Violation> | undefined {
     for (const message of messages) {
-      // Behind a newer connection, what comes here comes there once more.
-      if (this.current !== attachment) return Effect.void
       const envelope = Envelope.decode(message)
       switch (envelope._tag) {
         case "Data":
@@ -299,9 +303,7 @@ export class Session extends Receiving implements Supplier {
           return Effect.fail(Envelope.outOfPlace)
       }
     }
-    this.inbox.wake()
-    if (this.received > attachment.told) attachment.wake()
-    return Effect.void
+    return undefined
   }
 
   /** Waits until its user has taken messages, or will take none. */
@@ -355,7 +357,7 @@ export class Session extends Receiving implements Supplier {
 
   /** The session is over: nothing of it is kept but what was received and not taken. */
   end(closed: ConnectionClosed): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    const end = Effect.suspend(() => {
       if (this.over !== undefined) return Effect.void
       this.over = closed
       this.replay.clear()
@@ -363,10 +365,12 @@ export class Session extends Receiving implements Supplier {
       for (const { done } of this.senders.splice(0)) done(this.exit())
       this.current?.wake()
       this.roomy()
-      this.parts.onOver(this)
       Deferred.unsafeDone(this.ended, Effect.succeed(closed))
+      this.parts.onOver(this)
       return SubscriptionRef.set(this.state, { _tag: "Closed", closed })
     })
+    // Who ends it may be what its end interrupts.
+    return Effect.uninterruptible(end)
   }
 }
 

@@ -138,6 +138,21 @@ describe("an attempt that fails", () => {
   )
 })
 
+describe("a schedule", () => {
+  it.scoped("may wait for ever", () =>
+    Effect.gen(function* () {
+      const { client, dialled } = yield* makeNetwork
+      const schedule = Schedule.forever.pipe(Schedule.addDelay(() => Duration.infinity))
+      const state = yield* Reconnecting.makeState
+      const program = yield* running(Effect.provide(Reconnecting.run(uri, stay, { schedule, state }), client))
+      yield* pass(1_000_000_000)
+      assert.lengthOf(dialled, 1)
+      assert.strictEqual((yield* state.get)._tag, "Waiting")
+      yield* Fiber.interrupt(program)
+    })
+  )
+})
+
 describe("Retry-After", () => {
   const cases: ReadonlyArray<readonly [string, number, string, number]> = [
     ["seconds", 503, "7", 7000],

@@ -265,6 +265,13 @@ describe("a client of sessions", () => {
     })
   )
 
+  it.scoped("has no session where the server closes instead of a welcome", () =>
+    Effect.gen(function* () {
+      const { connect } = yield* against(({ close }) => close({ reason: "not today" }))
+      assert.include((yield* Effect.flip(connect)).message, "peer closed with 1000 not today")
+    })
+  )
+
   it.scoped("closes with 1002 where the server has received what was never sent", () =>
     Effect.gen(function* () {
       const { connect } = yield* against((connection) => say(connection, welcome(1)))
@@ -341,6 +348,8 @@ describe("a client of sessions", () => {
       const session = yield* connect
       assert.deepStrictEqual((yield* session.closed).closure.cause, { _tag: "Gap", lost: 1 })
       assert.isTrue(Resume.isGap(yield* Effect.flip(session.receive)))
+      yield* settle
+      assert.strictEqual((yield* session.state.get)._tag, "Closed")
     })
   )
 })

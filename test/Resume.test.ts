@@ -138,7 +138,7 @@ describe("the replay buffer", () => {
 
   it.scoped("with whenFull end, one that is full while there is no connection ends the session with a gap", () =>
     Effect.gen(function* () {
-      const { near, far, cut } = yield* session({ whenFull: "end", maxReplayMessages: 2 })
+      const { near, far, cut, dialled } = yield* session({ whenFull: "end", maxReplayMessages: 2 })
       yield* cut
       yield* near.sendAll(["a", "b"])
       const error = yield* Effect.flip(near.send("c"))
@@ -146,6 +146,9 @@ describe("the replay buffer", () => {
       assert.isTrue(Resume.isGap(yield* near.closed))
       yield* far.sendAll(["a", "b"])
       assert.isTrue(Resume.isGap(yield* Effect.flip(far.send("c"))))
+      // Nobody looks for another connection any more.
+      yield* pass(1000)
+      assert.lengthOf(dialled, 1)
     })
   )
 
