@@ -1,5 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Layer, Random, Ref, Schedule, Scope, Stream, TestClock } from "effect"
+import {
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Random,
+  Ref,
+  Schedule,
+  Scope,
+  Stream,
+  TestClock
+} from "effect"
 import { Connection, ConnectionClosed, HandshakeError, Reconnecting, Resume } from "effect-websockets"
 import { answer, broken, isRunning } from "./reconnecting.js"
 import { makeSessions } from "./resuming.js"
@@ -310,6 +324,27 @@ describe("a handler", () => {
       assert.strictEqual(ConnectionClosed.code(yield* connection.closed), code)
       yield* settle
       assert.strictEqual(yield* size, 0)
+    })
+  )
+
+  const logs: ReadonlyArray<
+    readonly [string, (connection: Resume.ResumableConnection) => Effect.Effect<void, unknown>, number]
+  > = [
+    ["with its session's end logs nothing", ({ receive }) => Effect.forever(receive), 0],
+    ["with anything else logs it", ({ receive }) => Effect.zipRight(receive, Effect.fail("bored")), 1]
+  ]
+  it.scoped.each(logs)("that fails %s", ([, handle, expected]) =>
+    Effect.gen(function* () {
+      const { client, serveSessions } = yield* makeSessions
+      const logged: Array<unknown> = []
+      const log = Logger.add(Logger.make(({ message }) => logged.push(message)))
+      yield* Effect.provide(serveSessions(handle), log)
+      const connection = yield* Effect.provide(Resume.connect(uri, soon), client)
+      yield* connection.send("x")
+      yield* settle
+      yield* connection.close()
+      yield* settle
+      assert.lengthOf(logged, expected)
     })
   )
 
