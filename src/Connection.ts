@@ -130,6 +130,9 @@ export interface Connection {
   readonly bufferedAmount: Effect.Effect<number>
 }
 
+/** What can be read from: a connection, or several of them that are one to their reader. */
+export type Readable = Pick<Connection, TypeId>
+
 export const isConnection = (value: unknown): value is Connection =>
   typeof value === "object" && value !== null && TypeId in value
 
@@ -144,15 +147,15 @@ export const isConnection = (value: unknown): value is Connection =>
 export const runForEach: {
   <A, E, R>(
     handle: (message: Message) => Effect.Effect<A, E, R>
-  ): (connection: Connection) => Effect.Effect<void, E | ReceiveError, R>
+  ): (connection: Readable) => Effect.Effect<void, E | ReceiveError, R>
   <A, E, R>(
-    connection: Connection,
+    connection: Readable,
     handle: (message: Message) => Effect.Effect<A, E, R>
   ): Effect.Effect<void, E | ReceiveError, R>
 } = dual(
   2,
   <A, E, R>(
-    connection: Connection,
+    connection: Readable,
     handle: (message: Message) => Effect.Effect<A, E, R>
   ): Effect.Effect<void, E | ReceiveError, R> => connection[TypeId].forEach(handle)
 )
@@ -161,15 +164,15 @@ export const runForEach: {
 export const runForEachChunk: {
   <A, E, R>(
     handle: (messages: NonEmptyReadonlyArray<Message>) => Effect.Effect<A, E, R>
-  ): (connection: Connection) => Effect.Effect<void, E | ReceiveError, R>
+  ): (connection: Readable) => Effect.Effect<void, E | ReceiveError, R>
   <A, E, R>(
-    connection: Connection,
+    connection: Readable,
     handle: (messages: NonEmptyReadonlyArray<Message>) => Effect.Effect<A, E, R>
   ): Effect.Effect<void, E | ReceiveError, R>
 } = dual(
   2,
   <A, E, R>(
-    connection: Connection,
+    connection: Readable,
     handle: (messages: NonEmptyReadonlyArray<Message>) => Effect.Effect<A, E, R>
   ): Effect.Effect<void, E | ReceiveError, R> => connection[TypeId].forEachChunk(handle)
 )

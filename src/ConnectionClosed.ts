@@ -1,5 +1,5 @@
 import * as Data from "effect/Data"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Close } from "./protocol/Frame.js"
 import type { Cause, Closure } from "./protocol/Protocol.js"
@@ -15,6 +15,9 @@ export interface Traffic {
   readonly bytesReceived: number
   readonly bytesSent: number
 }
+
+/** Of what never was a connection by itself, as a session between two of them. */
+export const noTraffic: Traffic = { duration: Duration.zero, bytesReceived: 0, bytesSent: 0 }
 
 /**
  * The connection is over. `closure` has both close frames, who began, and what
@@ -59,6 +62,10 @@ const because = (cause: Cause): string => {
       return "the peer did not answer a ping in time"
     case "CloseTimeout":
       return "the closing handshake took longer than closeTimeout"
+    case "Gap":
+      return cause.lost === undefined
+        ? "the session could not be resumed, and what was on its way is lost: begin anew"
+        : `the session could not be resumed, since ${cause.lost} messages of the peer are lost: begin anew`
   }
 }
 

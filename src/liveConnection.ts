@@ -17,7 +17,7 @@ import * as Frame from "./protocol/Frame.js"
 import type { RequestHead, ResponseHead } from "./protocol/Handshake.js"
 import type { State } from "./protocol/Protocol.js"
 import * as utf8 from "./protocol/utf8.js"
-import { Reading, type ReceiveError, TypeId } from "./reading.js"
+import { Reading, type ReceiveError, Receiving, TypeId } from "./reading.js"
 import { Send } from "./send.js"
 import type { ByteStream } from "./Transport.js"
 import { traced } from "./trace.js"
@@ -53,7 +53,7 @@ export const unknownHandshake = (): Handshake => ({
 let lastId = 0
 
 /** `Connection` over a lifecycle: every operation as an Effect, made when it is asked for. */
-export class LiveConnection {
+export class LiveConnection extends Receiving {
   readonly id = ++lastId
   readonly lifecycle: Lifecycle
   readonly stream: ByteStream
@@ -62,6 +62,7 @@ export class LiveConnection {
   private sending: ((message: Message, options?: SendOptions) => Effect.Effect<void, ConnectionClosed>) | undefined
 
   constructor(parts: LiveParts) {
+    super()
     const { logs, role, stream } = parts
     this.stream = stream
     this.lifecycle = new Lifecycle(
@@ -88,26 +89,6 @@ export class LiveConnection {
 
   get localAddress(): Option.Option<Address> {
     return Option.fromNullable(this.stream.localAddress())
-  }
-
-  get receive(): Effect.Effect<Message, ReceiveError> {
-    return this[TypeId].receive
-  }
-
-  get receiveText() {
-    return this[TypeId].receiveText
-  }
-
-  get receiveBytes() {
-    return this[TypeId].receiveBytes
-  }
-
-  get receiveAll() {
-    return this[TypeId].receiveAll
-  }
-
-  get messages() {
-    return this[TypeId].messages
   }
 
   get receiveFragments(): Stream.Stream<Message, ReceiveError> {
@@ -235,14 +216,7 @@ export class LiveConnection {
 
   private startClose(close: Partial<Frame.Close>): Effect.Effect<ConnectionClosed> {
     return Effect.suspend(() => {
-      const { code = CloseCode.NormalClosure, reason = "" } = close
-      if (!CloseCode.isValid(code)) {
-        return Effect.die(new RangeError(`${code} cannot be sent as a close code: use 1000 or 3000 to 4999`))
-      }
-      if (Frame.fitReason(reason) !== reason) {
-        return Effect.die(new RangeError(`a close reason holds at most ${Frame.maxReason} bytes of UTF-8: shorten it`))
-      }
-      this.lifecycle.startClose({ code, reason })
+      this.lifecycle.startClose(closeFrame(close))
       return this.closed
     })
   }
@@ -332,6 +306,17 @@ export class LiveConnection {
       })
     })
   }
+}
+
+/** What a close frame is asked to say; what cannot be sent is the programmer's fault and throws. */
+export const closeFrame = ({ code = CloseCode.NormalClosure, reason = "" }: Partial<Frame.Close>): Frame.Close => {
+  if (!CloseCode.isValid(code)) {
+    throw new RangeError(`${code} cannot be sent as a close code: use 1000 or 3000 to 4999`)
+  }
+  if (Frame.fitReason(reason) !== reason) {
+    throw new RangeError(`a close reason holds at most ${Frame.maxReason} bytes of UTF-8: shorten it`)
+  }
+  return { code, reason }
 }
 
 const convert = (message: Message, type: "text" | "binary"): Message => {

@@ -150,3 +150,28 @@ export class Reading {
     return Effect.catchAll(this.exit(), (error) => (isClean(error) ? Effect.void : Effect.fail(error)))
   }
 }
+
+/** Who has an inbox to read from, and so the operations of a connection that do. */
+export abstract class Receiving {
+  abstract readonly [TypeId]: Reading
+
+  get receive(): Effect.Effect<Message, ReceiveError> {
+    return this[TypeId].receive
+  }
+
+  get receiveText() {
+    return this[TypeId].receiveText
+  }
+
+  get receiveBytes() {
+    return this[TypeId].receiveBytes
+  }
+
+  get receiveAll() {
+    return this[TypeId].receiveAll
+  }
+
+  get messages() {
+    return this[TypeId].messages
+  }
+}

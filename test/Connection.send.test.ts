@@ -4,7 +4,7 @@ import { Connection, Framing, type Transport } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import { handlerScheduler } from "../src/handlerScheduler.js"
 import * as Frame from "../src/protocol/Frame.js"
-import { hex, masked, open, plain, readBytes, settle } from "./support.js"
+import { hex, masked, open, plain, readBytes, replacing, settle } from "./support.js"
 
 const bytes = (...values: ReadonlyArray<number>) => Uint8Array.from(values)
 
@@ -16,20 +16,12 @@ const sameKey = Framing.layer({ maskingKeys: () => 1 })
 /** A stream that counts its writes. */
 const counted = (stream: Transport.ByteStream) => {
   const writes: Array<string> = []
-  const counting: Transport.ByteStream = {
-    attach: (sink) => stream.attach(sink),
+  const counting = replacing(stream, {
     write: (data) => {
       writes.push(hex(data))
       return stream.write(data)
-    },
-    pause: () => stream.pause(),
-    resume: () => stream.resume(),
-    bufferedAmount: () => stream.bufferedAmount(),
-    end: () => stream.end(),
-    destroy: () => stream.destroy(),
-    remoteAddress: () => stream.remoteAddress(),
-    localAddress: () => stream.localAddress()
-  }
+    }
+  })
   return { counting, writes }
 }
 

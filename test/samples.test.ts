@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Ref, Scope, TestClock } from "effect"
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Random, Ref, Scope, TestClock } from "effect"
 import {
   type Connection,
   ConnectionClosed,
@@ -13,6 +13,7 @@ import { consumer, multipleConsumers } from "../examples/consumer.js"
 import { echo } from "../examples/echo.js"
 import * as pipes from "../examples/hello-pipes.js"
 import { producer } from "../examples/producer.js"
+import { reconnectingClient } from "../examples/reconnecting-client.js"
 import { Members, registration } from "../examples/registration.js"
 import { showTime } from "../examples/show-time.js"
 import { stay, Ticks } from "../examples/synchronised-time.js"
@@ -283,6 +284,46 @@ describe("S15, echo", () => {
       const messages = ["a", new Uint8Array([1, 2]), ""]
       yield* connection.sendAll(messages)
       for (const message of messages) assert.deepStrictEqual(yield* connection.receive, message)
+    })
+  )
+})
+
+describe("S15, reconnecting client", () => {
+  it.scoped("prints what comes, and says when it tries again and why", () =>
+    Effect.gen(function* () {
+      const printed = vi.spyOn(console, "log").mockReturnValue()
+      yield* Effect.addFinalizer(() => Effect.sync(() => printed.mockRestore()))
+      const logged: Array<unknown> = []
+      const log = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(({ message }) => logged.push(...[message].flat()))
+      )
+      const network = Layer.succeedContext(yield* Layer.build(Testing.layer))
+      const greeter = WebSocketServer.layer(({ send, closed }) => Effect.zipRight(send("hello"), closed)).pipe(
+        Layer.provide(network),
+        Layer.provide(quiet)
+      )
+      const client = Layer.merge(Layer.provide(WebSocketClient.layer, network), log)
+      const start = Effect.flatMap(Scope.make(), (scope) =>
+        Effect.as(Layer.buildWithScope(Layer.fresh(greeter), scope), Scope.close(scope, Exit.void))
+      )
+      const stop = yield* start
+      const program = yield* Effect.fork(
+        reconnectingClient("ws://memory").pipe(Effect.withRandom(Random.fixed([0.5])), Effect.provide(client))
+      )
+      yield* settle
+      assert.deepStrictEqual(printed.mock.calls, [["< hello"]])
+      yield* stop
+      yield* start
+      yield* settle
+      assert.strictEqual(
+        logged.at(-1),
+        "trying again at 1970-01-01T00:00:02.500Z, since ConnectionClosed: peer closed with 1001; we closed with 1001"
+      )
+      yield* TestClock.adjust("2500 millis")
+      yield* settle
+      assert.deepStrictEqual(printed.mock.calls, [["< hello"], ["< hello"]])
+      yield* Fiber.interrupt(program)
     })
   )
 })

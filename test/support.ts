@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer"
 import { Effect } from "effect"
-import { Connection } from "effect-websockets"
+import { Connection, type Transport } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import * as Frame from "../src/protocol/Frame.js"
 
@@ -15,6 +15,23 @@ export const masked = (...frames: ReadonlyArray<Frame.Frame>): Uint8Array =>
 /** Frames of a server, in one piece. */
 export const plain = (...frames: ReadonlyArray<Frame.Frame>): Uint8Array =>
   Uint8Array.from(Buffer.concat(frames.map((frame) => Frame.serialize(frame))))
+
+/** A stream with some of its operations replaced. */
+export const replacing = (
+  stream: Transport.ByteStream,
+  parts: Partial<Transport.ByteStream>
+): Transport.ByteStream => ({
+  attach: (sink) => stream.attach(sink),
+  write: (data) => stream.write(data),
+  pause: () => stream.pause(),
+  resume: () => stream.resume(),
+  bufferedAmount: () => stream.bufferedAmount(),
+  end: () => stream.end(),
+  destroy: () => stream.destroy(),
+  remoteAddress: () => stream.remoteAddress(),
+  localAddress: () => stream.localAddress(),
+  ...parts
+})
 
 /** Reads until so many bytes have come. */
 export const readBytes = (peer: Testing.Peer, length: number): Effect.Effect<Uint8Array> =>

@@ -312,7 +312,7 @@ describe("runForEach", () => {
     const run = (connection: Connection.Connection) => Connection.runForEach(connection, handle)
     const piped = Connection.runForEach(handle)
     expect<ReturnType<typeof run>>().type.toBe<Effect.Effect<void, Bored | Receiving, Database>>()
-    expect(piped).type.toBe<(connection: Connection.Connection) => Effect.Effect<void, Bored | Receiving, Database>>()
+    expect(piped).type.toBe<(connection: Connection.Readable) => Effect.Effect<void, Bored | Receiving, Database>>()
   })
 
   it("infers the message in both forms", () => {
@@ -326,7 +326,7 @@ describe("runForEach", () => {
       expect(message).type.toBe<string | Uint8Array>()
       return Effect.void
     })
-    expect(piped).type.toBe<(connection: Connection.Connection) => Effect.Effect<void, Receiving>>()
+    expect(piped).type.toBe<(connection: Connection.Readable) => Effect.Effect<void, Receiving>>()
   })
 
   it("makes a handler", () => {

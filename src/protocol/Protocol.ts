@@ -20,6 +20,8 @@ export type Cause =
   | { readonly _tag: "KeepaliveTimeout" }
   /** The closing handshake was not over within `closeTimeout`. */
   | { readonly _tag: "CloseTimeout" }
+  /** Messages were lost between two connections of one session: so many, or it is not known how many. */
+  | { readonly _tag: "Gap"; readonly lost: number | undefined }
 
 /** Who sent the first close frame, or ended the connection without one. */
 export type Initiator = "local" | "remote"

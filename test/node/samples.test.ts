@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url"
-import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Layer, Logger, Ref, Schedule, Scope } from "effect"
+import { assert, describe, it, vi } from "@effect/vitest"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Ref, Schedule, Scope } from "effect"
 import { type Connection, ConnectionClosed, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { NodeConnector } from "effect-websockets/node"
 import { both } from "../../examples/both.js"
@@ -9,11 +9,12 @@ import { consumer, multipleConsumers } from "../../examples/consumer.js"
 import { echoServer } from "../../examples/echo.js"
 import * as pipes from "../../examples/hello-pipes.js"
 import { producer } from "../../examples/producer.js"
+import { reconnectingClient } from "../../examples/reconnecting-client.js"
 import { Members, registration } from "../../examples/registration.js"
 import { showTimeServer } from "../../examples/show-time.js"
 import { synchronisedTimeServer } from "../../examples/synchronised-time.js"
 import { launchProgram } from "./child.js"
-import { connect, serve } from "./support.js"
+import { connect, eventually, serve } from "./support.js"
 
 /** The samples on real sockets; how they look in a browser is tested beside. */
 
@@ -203,6 +204,28 @@ describe("compression (D6)", () => {
       assert.isTrue(isSame)
       assert.isBelow(traffic.bytesReceived, 300)
       assert.isBelow(traffic.bytesSent, 300)
+    })
+  )
+})
+
+describe("S15, reconnecting client", () => {
+  it.scopedLive("prints the time, also of a server that is started again", () =>
+    Effect.gen(function* () {
+      const printed = vi.spyOn(console, "log").mockReturnValue()
+      yield* Effect.addFinalizer(() => Effect.sync(() => printed.mockRestore()))
+      const first = yield* sample<never, unknown>(showTimeServer({ port: 0 }))
+      const program = yield* Effect.fork(
+        reconnectingClient(first.uri, { schedule: Schedule.spaced("10 millis") }).pipe(
+          Effect.provide(Layer.merge(WebSocketClient.layer.pipe(Layer.provide(NodeConnector.layer)), quiet))
+        )
+      )
+      yield* eventually(() => printed.mock.calls.length > 0)
+      yield* first.stop
+      printed.mockClear()
+      yield* sample<never, unknown>(showTimeServer({ port: Number(new URL(first.uri).port) }))
+      yield* eventually(() => printed.mock.calls.length > 0)
+      assert.match(String(printed.mock.calls[0]), /^< \d{4}-\d\d-/)
+      yield* Fiber.interrupt(program)
     })
   )
 })

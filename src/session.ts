@@ -1,0 +1,380 @@
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import { identity } from "effect/Function"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { Attachment } from "./attachment.js"
+import { type Connection, type Message, type Role, runForEachChunk } from "./Connection.js"
+import type { Closure, ConnectionClosed } from "./ConnectionClosed.js"
+import { Inbox, type Supplier } from "./inbox.js"
+import { closeFrame } from "./liveConnection.js"
+import { Arrivals } from "./protocol/Arrivals.js"
+import * as CloseCode from "./protocol/CloseCode.js"
+import * as Envelope from "./protocol/Envelope.js"
+import type { Close, Violation } from "./protocol/Frame.js"
+import { ReplayBuffer, type ReplayLimits } from "./protocol/ReplayBuffer.js"
+import { Reading, Receiving, TypeId } from "./reading.js"
+import { endedWith, gap, type State } from "./sessionState.js"
+
+/**
+ * One end of a session: what is one connection to its user, and is carried by
+ * one connection after the other.
+ */
+
+export interface Settings extends ReplayLimits {
+  readonly whenFull: "suspend" | "end"
+  readonly receiveHighWaterMark: number
+  readonly closeTimeout: Duration.DurationInput
+}
+
+export interface Parts {
+  readonly role: Role
+  readonly settings: Settings
+  /** Whether the session goes on without a connection that ended so. */
+  readonly survives: (closed: ConnectionClosed, isEnding: boolean) => boolean
+  /** Who closes a session that is away wants no other connection; what gives up looking for one. */
+  readonly abandon: Effect.Effect<unknown>
+  readonly states: SubscriptionRef.SubscriptionRef<State>
+  readonly onOver: (session: Session) => void
+}
+
+/** Bytes that are handed to a connection at a time. */
+const BATCH = 65_536
+
+interface Sender {
+  readonly message: Message
+  readonly done: (outcome: Effect.Effect<void, ConnectionClosed>) => void
+}
+
+let lastId = 0
+
+export class Session extends Receiving implements Supplier {
+  readonly id = ++lastId
+  readonly role: Role
+  readonly state: SubscriptionRef.SubscriptionRef<State>
+  readonly [TypeId]: Reading
+  private readonly parts: Parts
+  private readonly inbox: Inbox
+  private readonly replay: ReplayBuffer
+  private readonly arrivals = new Arrivals()
+  private readonly senders: Array<Sender> = []
+  private readonly ended = Deferred.unsafeMake<ConnectionClosed>(FiberId.none)
+  private readonly endingBegun = Deferred.unsafeMake<void>(FiberId.none)
+  private current: Attachment | undefined
+  private ending: Close | undefined
+  private over: ConnectionClosed | undefined
+  private whenRoomy: Array<() => void> = []
+
+  constructor(parts: Parts) {
+    super()
+    this.parts = parts
+    this.role = parts.role
+    this.state = parts.states
+    this.inbox = new Inbox(this, parts.settings.receiveHighWaterMark)
+    this.replay = new ReplayBuffer(parts.settings)
+    this[TypeId] = new Reading(this.inbox, () => this.exit())
+  }
+
+  // What its user has of it, as of a connection
+
+  get send() {
+    return (message: Message): Effect.Effect<void, ConnectionClosed> => Effect.suspend(() => this.put(message))
+  }
+
+  get sendAll() {
+    return (messages: Iterable<Message>): Effect.Effect<void, ConnectionClosed> =>
+      Effect.forEach(messages, (message) => this.put(message), { discard: true })
+  }
+
+  get close() {
+    return (close: Partial<Close> = {}): Effect.Effect<ConnectionClosed> =>
+      Effect.suspend(() => {
+        this.finish(closeFrame(close))
+        return Effect.zipRight(this.isAttached ? Effect.void : this.parts.abandon, this.closed)
+      })
+  }
+
+  get closed(): Effect.Effect<ConnectionClosed> {
+    return Deferred.await(this.ended)
+  }
+
+  // Sending
+
+  private put(message: Message): Effect.Effect<void, ConnectionClosed> {
+    if (this.over !== undefined) return this.exit()
+    if (this.ending !== undefined) return this.failed
+    // Where there is room nobody waits for it.
+    if (!this.replay.isFull) {
+      this.keep(message)
+      return Effect.void
+    }
+    if (this.givesUp) return Effect.zipRight(this.end(gap(undefined)), this.failed)
+    return Effect.async<void, ConnectionClosed>((resume) => {
+      // The fiber comes here a step later: its turn may have come.
+      if (this.over !== undefined || this.ending !== undefined || !this.replay.isFull || this.givesUp) {
+        resume(this.put(message))
+        return
+      }
+      const sender: Sender = { message, done: resume }
+      this.senders.push(sender)
+      return Effect.sync(() => {
+        const at = this.senders.indexOf(sender)
+        if (at >= 0) this.senders.splice(at, 1)
+      })
+    })
+  }
+
+  /** The failure of who sends while the session ends. */
+  private get failed(): Effect.Effect<never, ConnectionClosed> {
+    return Effect.flatMap(this.closed, () => this.exit())
+  }
+
+  private get givesUp(): boolean {
+    return this.parts.settings.whenFull === "end" && this.current === undefined
+  }
+
+  private keep(message: Message): void {
+    this.replay.push(Envelope.encode({ _tag: "Data", message }))
+    this.current?.wake()
+  }
+
+  /** There may be room: whose turn it is sends. */
+  private admit(): void {
+    while (this.senders.length > 0 && !this.replay.isFull && this.ending === undefined) {
+      const { message, done } = this.senders.shift()!
+      this.keep(message)
+      done(Effect.void)
+    }
+  }
+
+  // Connections
+
+  get isAttached(): boolean {
+    return this.current !== undefined
+  }
+
+  get isOver(): boolean {
+    return this.over !== undefined
+  }
+
+  /** How it ended, if it has. */
+  get closure(): Closure | undefined {
+    return this.over?.closure
+  }
+
+  get isEnding(): boolean {
+    return this.ending !== undefined
+  }
+
+  /** How many messages of the peer have been received. */
+  get received(): number {
+    return this.arrivals.received
+  }
+
+  /**
+   * Carries on over a connection whose peer says how many messages it has
+   * received, until that connection is over. The connection before is not
+   * listened to any more, and is closed. Fails where the peer cannot have
+   * received so many.
+   */
+  attend(
+    connection: Connection,
+    received: number,
+    preface: (received: number) => ReadonlyArray<Message>
+  ): Effect.Effect<ConnectionClosed, Violation> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        if (!this.replay.acknowledge(received)) return Effect.fail(Envelope.neverSent)
+        const { first } = this.replay
+        const from = Envelope.encode({ _tag: "From", number: first })
+        const attachment = new Attachment(connection, [...preface(this.received), from], first, this.received)
+        this.current?.replace()
+        this.current = attachment
+        this.arrivals.from(this.received + 1)
+        this.admit()
+        return SubscriptionRef.set(this.state, { _tag: "Connected", connection }).pipe(
+          Effect.zipRight(restore(this.carry(attachment))),
+          Effect.onExit((exit) => this.detach(attachment, Exit.isSuccess(exit) ? exit.value : undefined))
+        )
+      })
+    )
+  }
+
+  /** Reads and writes until the connection is over, or until all is said and the session ends. */
+  private carry(attachment: Attachment): Effect.Effect<ConnectionClosed> {
+    const { connection } = attachment
+    const read = Effect.matchEffect(
+      runForEachChunk(connection, (messages) =>
+        Effect.zipRight(
+          this.inbox.isFull() ? this.room : Effect.void,
+          Effect.suspend(() => this.take(attachment, messages))
+        )
+      ),
+      {
+        onSuccess: () => connection.closed,
+        onFailure: (error) => (error._tag === "Violation" ? connection.close(error) : connection.closed)
+      }
+    )
+    // Where nothing can be written any more there may still be something to read.
+    const write = Effect.catchAll(this.write(attachment), () => Effect.never)
+    const late = Effect.zipRight(Deferred.await(this.endingBegun), Effect.sleep(this.parts.settings.closeTimeout))
+    const done = Effect.raceAll([write, late, Deferred.await(attachment.replaced)])
+    return Effect.raceFirst(
+      read,
+      Effect.flatMap(done, () => connection.close(this.ending ?? elsewhere))
+    )
+  }
+
+  private write(attachment: Attachment): Effect.Effect<void, ConnectionClosed> {
+    const step = Effect.suspend(() => {
+      const batch = this.batch(attachment)
+      if (batch.length > 0) return Effect.as(attachment.connection.sendAll(batch), true)
+      if (this.isDone(attachment)) return Effect.succeed(false)
+      return Effect.as(
+        attachment.idle(() => this.hasWork(attachment)),
+        true
+      )
+    })
+    return Effect.asVoid(Effect.iterate(true, { while: identity, body: () => step }))
+  }
+
+  /** What is to be written next: acknowledgements are never waited for by who reads. */
+  private batch(attachment: Attachment): ReadonlyArray<Message> {
+    const batch = attachment.preface.splice(0)
+    if (this.current !== attachment) return []
+    const { received } = this
+    if (received > attachment.told) {
+      attachment.told = received
+      batch.push(Envelope.encode({ _tag: "Ack", received }))
+    }
+    attachment.cursor = Math.max(attachment.cursor, this.replay.first)
+    const messages = this.replay.take(attachment.cursor, BATCH)
+    attachment.cursor += messages.length
+    batch.push(...messages)
+    return batch
+  }
+
+  private isDone(attachment: Attachment): boolean {
+    return this.current !== attachment || this.ending !== undefined || this.over !== undefined
+  }
+
+  private hasWork(attachment: Attachment): boolean {
+    return this.isDone(attachment) || this.received > attachment.told || this.replay.next > attachment.cursor
+  }
+
+  // Receiving
+
+  private take(attachment: Attachment, messages: NonEmptyReadonlyArray<Message>): Effect.Effect<void, Violation> {
+    // Behind a newer connection, what comes here comes there once more.
+    if (this.current !== attachment) return Effect.void
+    const fault = this.takeEach(messages)
+    this.inbox.wake()
+    if (fault !== undefined) return fault
+    if (this.received > attachment.told) attachment.wake()
+    return Effect.void
+  }
+
+  private takeEach(messages: NonEmptyReadonlyArray<Message>): Effect.Effect<never, Violation> | undefined {
+    for (const message of messages) {
+      const envelope = Envelope.decode(message)
+      switch (envelope._tag) {
+        case "Data":
+          if (this.arrivals.arrived() && this.ending === undefined && this.over === undefined) {
+            this.inbox.push(envelope.message)
+          }
+          break
+        case "Ack":
+          if (!this.replay.acknowledge(envelope.received)) return Effect.fail(Envelope.neverSent)
+          this.admit()
+          break
+        case "From": {
+          const lost = this.arrivals.from(envelope.number)
+          if (lost > 0) return Effect.zipRight(this.end(gap(lost)), Effect.fail(Envelope.lost))
+          break
+        }
+        case "Violation":
+          return Effect.fail(envelope)
+        case "Hello":
+        case "Welcome":
+        case "Unknown":
+          return Effect.fail(Envelope.outOfPlace)
+      }
+    }
+    return undefined
+  }
+
+  /** Waits until its user has taken messages, or will take none. */
+  private get room(): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      if (!this.inbox.isFull() || this.isEnding || this.isOver) {
+        resume(Effect.void)
+        return
+      }
+      this.inbox.awaitRoom()
+      const proceed = () => resume(Effect.void)
+      this.whenRoomy.push(proceed)
+      return Effect.sync(() => {
+        this.whenRoomy = this.whenRoomy.filter((other) => other !== proceed)
+      })
+    })
+  }
+
+  idle(): void {}
+
+  roomy(): void {
+    for (const proceed of this.whenRoomy.splice(0)) proceed()
+  }
+
+  exit(): Exit.Exit<never, ConnectionClosed> {
+    // Asked for only when it is over.
+    return Exit.fail(this.over ?? endedWith({}))
+  }
+
+  // The end
+
+  /** Lets everything that was sent still go, and then closes. */
+  finish(close: Close): void {
+    if (this.ending !== undefined) return
+    this.ending = close
+    Deferred.unsafeDone(this.endingBegun, Effect.void)
+    this.current?.wake()
+    this.roomy()
+  }
+
+  private detach(attachment: Attachment, closed: ConnectionClosed | undefined): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.current !== attachment) return Effect.void
+      this.current = undefined
+      if (this.over !== undefined) return Effect.void
+      if (closed !== undefined && !this.parts.survives(closed, this.isEnding)) return this.end(closed)
+      if (this.givesUp && this.senders.length > 0) return this.end(gap(undefined))
+      return SubscriptionRef.set(this.state, { _tag: "Away" })
+    })
+  }
+
+  /** The session is over: nothing of it is kept but what was received and not taken. */
+  end(closed: ConnectionClosed): Effect.Effect<void> {
+    const end = Effect.suspend(() => {
+      if (this.over !== undefined) return Effect.void
+      this.over = closed
+      this.replay.clear()
+      this.inbox.end()
+      for (const { done } of this.senders.splice(0)) done(this.exit())
+      this.current?.wake()
+      this.roomy()
+      Deferred.unsafeDone(this.ended, Effect.succeed(closed))
+      this.parts.onOver(this)
+      return SubscriptionRef.set(this.state, { _tag: "Closed", closed })
+    })
+    // Who ends it may be what its end interrupts.
+    return Effect.uninterruptible(end)
+  }
+}
+
+const elsewhere: Close = {
+  code: CloseCode.PolicyViolation,
+  reason: "the session goes on over another connection, or is over"
+}

@@ -1,0 +1,23 @@
+import type { Connection } from "./Connection.js"
+import { type Closure, ConnectionClosed, noTraffic } from "./ConnectionClosed.js"
+
+/** The connection that carries a session now: all of it but its messages and its end. */
+export type Carrier = Pick<
+  Connection,
+  "id" | "handshake" | "remoteAddress" | "localAddress" | "ping" | "latency" | "bufferedAmount"
+>
+
+export type State =
+  | { readonly _tag: "Connected"; readonly connection: Carrier }
+  /** There is no connection now; what is sent is kept. */
+  | { readonly _tag: "Away" }
+  | { readonly _tag: "Closed"; readonly closed: ConnectionClosed }
+
+/** How a session ends that cannot go on; `closure` says what is known beside. */
+export const endedWith = (closure: Partial<Closure>): ConnectionClosed =>
+  new ConnectionClosed({
+    closure: { sent: undefined, received: undefined, initiator: "remote", cause: undefined, ...closure },
+    traffic: noTraffic
+  })
+
+export const gap = (lost: number | undefined): ConnectionClosed => endedWith({ cause: { _tag: "Gap", lost } })
