@@ -13,7 +13,7 @@ import { HandshakeError, type Reason } from "./HandshakeError.js"
 import { InvalidUri } from "./InvalidUri.js"
 import { openAlone } from "./liveConnection.js"
 import type { ClientOffer } from "./protocol/Handshake.js"
-import { isToken, isValue } from "./protocol/headers.js"
+import { areTokens, isToken, isValue } from "./protocol/headers.js"
 import * as uri from "./protocol/uri.js"
 import * as utf8 from "./protocol/utf8.js"
 import { type ConnectionOptions, milliseconds, resolve } from "./settings.js"
@@ -165,7 +165,7 @@ const makeOffer = (
 ): ClientOffer | Reason => {
   const invalid = (option: string, problem: string): Reason => ({ _tag: "InvalidOption", option, problem })
   const subprotocols = options.subprotocols ?? []
-  if (!subprotocols.every(isToken) || new Set(subprotocols).size !== subprotocols.length) {
+  if (!areTokens(subprotocols)) {
     return invalid("subprotocols", "must be a list of different tokens, without blanks, commas or quotes")
   }
   const headers: Array<readonly [string, string]> = []

@@ -13,6 +13,7 @@ import { makeEngine } from "./deadlines.js"
 import * as Framing from "./Framing.js"
 import * as Handshake from "./Handshake.js"
 import type { ListenError } from "./ListenError.js"
+import { areTokens } from "./protocol/headers.js"
 import { Serving, type ServingParts } from "./serving.js"
 import { type ConnectionOptions, milliseconds, positive, resolve } from "./settings.js"
 import * as Transport from "./Transport.js"
@@ -23,8 +24,10 @@ export interface ServerSettings extends ConnectionOptions {
   readonly openTimeout?: Duration.DurationInput | undefined
   /** How many peers may be that far at a time; more are cut at once: 1,000. */
   readonly maxHandshakes?: number | undefined
-  /** The subprotocols that are spoken, the first choice first. A client that offers none of them gets 400. RFC 6455 §1.9. */
+  /** The subprotocols that are spoken, the first choice first. RFC 6455 §1.9. */
   readonly subprotocols?: ReadonlyArray<string> | undefined
+  /** Whether a client that offers none of `subprotocols` goes on without one, instead of getting 400: false. RFC 6455 §4.2.2. */
+  readonly subprotocolOptional?: boolean | undefined
   /**
    * Pages of which origins may connect, as `https://example.com` or a pattern of all of it; `null` is a page opened as
    * a file. Unless told otherwise those whose host and port are the request's own. Clients that send no `Origin` are no pages. RFC 6455 §10.2.
@@ -116,6 +119,16 @@ export const layerConfig = <A, E, R, P = never, R2 = never>(
   Transport.Listener | Exclude<R, Provided<P>> | Exclude<R2, Provided<never>>
 > => Layer.unwrapEffect(Effect.map(Config.unwrap(settings), (plain) => layer(handler, { ...plain, ...hooks })))
 
+/** The option `subprotocols`; a list of which some could never be agreed on is the programmer's fault and throws. */
+const subprotocols = (names: ReadonlyArray<string> | undefined): ReadonlyArray<string> | undefined => {
+  if (names !== undefined && (names.length === 0 || !areTokens(names))) {
+    throw new RangeError(
+      `subprotocols is ${JSON.stringify(names)}: give different names without blanks, commas or quotes, or leave it out`
+    )
+  }
+  return names
+}
+
 const serve = <A, E, R, P, R2>(
   handler: (connection: Connection) => Effect.Effect<A, E, R>,
   options: ServerOptions<P, R2>
@@ -134,7 +147,8 @@ const serve = <A, E, R, P, R2>(
       handshake,
       settings: resolve(options),
       policy: {
-        subprotocols: options.selectSubprotocol ?? options.subprotocols,
+        subprotocols: options.selectSubprotocol ?? subprotocols(options.subprotocols),
+        subprotocolOptional: options.subprotocolOptional,
         origins: options.origins,
         dangerouslyAcceptAnyOrigin: options.dangerouslyAcceptAnyOrigin,
         extensions: framing.extensions
