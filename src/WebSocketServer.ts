@@ -13,7 +13,7 @@ import { makeEngine } from "./deadlines.js"
 import * as Framing from "./Framing.js"
 import * as Handshake from "./Handshake.js"
 import type { ListenError } from "./ListenError.js"
-import { areTokens } from "./protocol/headers.js"
+import { areTokens, type HeaderList, isValue } from "./protocol/headers.js"
 import { Serving, type ServingParts } from "./serving.js"
 import { type ConnectionOptions, milliseconds, positive, resolve } from "./settings.js"
 import * as Transport from "./Transport.js"
@@ -35,6 +35,11 @@ export interface ServerSettings extends ConnectionOptions {
   readonly origins?: ReadonlyArray<string | RegExp | null> | undefined
   /** Lets in the pages of every origin, which opens the door to cross-site WebSocket hijacking. */
   readonly dangerouslyAcceptAnyOrigin?: boolean | undefined
+  /**
+   * The header `Server` of every answer, 101 and refusals alike, where a hook's answer has none of its own. None unless
+   * told otherwise: a peer needs it for nothing, and who looks for known weaknesses does. RFC 9110 §10.2.4.
+   */
+  readonly serverHeader?: string | undefined
 }
 
 /**
@@ -129,6 +134,17 @@ const subprotocols = (names: ReadonlyArray<string> | undefined): ReadonlyArray<s
   return names
 }
 
+/** The option `serverHeader`; what cannot be a header is the programmer's fault and throws. */
+const serverHeader = (value: string | undefined): HeaderList => {
+  if (value === undefined) return []
+  if (value.trim() === "" || !isValue(value)) {
+    throw new RangeError(
+      `serverHeader is ${JSON.stringify(value)}: give one line of printable Latin-1, or leave it out`
+    )
+  }
+  return [["Server", value]]
+}
+
 const serve = <A, E, R, P, R2>(
   handler: (connection: Connection) => Effect.Effect<A, E, R>,
   options: ServerOptions<P, R2>
@@ -155,6 +171,7 @@ const serve = <A, E, R, P, R2>(
       },
       openTimeout: milliseconds("openTimeout", options.openTimeout ?? defaults.openTimeout),
       maxHandshakes: positive("maxHandshakes", options.maxHandshakes ?? defaults.maxHandshakes),
+      headers: serverHeader(options.serverHeader),
       registry,
       context: Context.add(context, ConnectionRegistry, registry.service),
       // What both need is in the layer's context or the connection's, as the type of `layer` says.

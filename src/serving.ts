@@ -21,8 +21,10 @@ import type { Settings } from "./lifecycle.js"
 import { LiveConnection } from "./liveConnection.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import { type Agreement, isUpgrade, rejection, type ServerPolicy } from "./protocol/Handshake.js"
+import type { HeaderList } from "./protocol/headers.js"
+import * as headers from "./protocol/headers.js"
 import { fromExchange, toResponse } from "./requestHook.js"
-import type { Acceptor, Exchange, Response } from "./Transport.js"
+import type { Acceptor, Exchange, Response, ResponseHead } from "./Transport.js"
 
 /** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */
 
@@ -37,6 +39,8 @@ export interface ServingParts {
   readonly policy: ServerPolicy
   readonly openTimeout: number
   readonly maxHandshakes: number
+  /** What every answer has, unless it says the same itself. */
+  readonly headers: HeaderList
   readonly registry: Registry
   /** What handlers and hooks find beside what is their own. */
   readonly context: Context.Context<never>
@@ -98,22 +102,33 @@ export class Serving implements Acceptor {
     }
   }
 
+  private respond(exchange: Exchange, response: Response): void {
+    exchange.respond(this.complete(response))
+  }
+
+  private complete<R extends ResponseHead>(response: R): R {
+    const missing = this.parts.headers.filter(
+      ([name]) => headers.all(response.headers, name.toLowerCase()).length === 0
+    )
+    return missing.length === 0 ? response : { ...response, headers: [...response.headers, ...missing] }
+  }
+
   private take(exchange: Exchange): void {
     const { handshake, onRequest } = this.parts
     const { request } = exchange
     if (this.stopping) {
-      exchange.respond(unavailable)
+      this.respond(exchange, unavailable)
       return
     }
     // What is malformed, or asks for a WebSocket wrongly, is answered here: the hook sees what makes sense.
     const refused = handshake.checkRequest(request)
     if (refused !== undefined) {
-      exchange.respond(refused)
+      this.respond(exchange, refused)
       return
     }
     const answer = this.answer(exchange)
     if (answer._tag === "Rejection" && (onRequest === undefined || isUpgrade(request))) {
-      exchange.respond(answer)
+      this.respond(exchange, answer)
     } else if (onRequest !== undefined) {
       this.ask(exchange, answer, onRequest)
     } else if (answer._tag === "Agreement") {
@@ -141,7 +156,7 @@ export class Serving implements Acceptor {
   ): void {
     const request = fromExchange(exchange.request)
     if (request === undefined) {
-      exchange.respond(malformed)
+      this.respond(exchange, malformed)
       return
     }
     const scope = LazyScope.make()
@@ -185,7 +200,7 @@ export class Serving implements Acceptor {
       return true
     }
     const response = Context.isContext(verdict) ? (answer._tag === "Agreement" ? unavailable : answer) : verdict
-    exchange.respond(isServerResponse(response) ? this.written(response, exchange) : response)
+    this.respond(exchange, isServerResponse(response) ? this.written(response, exchange) : response)
     return false
   }
 
@@ -212,9 +227,10 @@ export class Serving implements Acceptor {
   private accept(exchange: Exchange, agreement: Agreement, context: Context.Context<never>, scope: Scoped): void {
     const { engine, framing, registry, settings, handler } = this.parts
     const { request } = exchange
+    const response = this.complete(agreement.response)
     const connection = new LiveConnection({
       role: "server",
-      stream: exchange.accept(agreement.response),
+      stream: exchange.accept(response),
       settings,
       codecs: agreement.codecs,
       maskingKeys: framing.maskingKeys,
@@ -222,7 +238,7 @@ export class Serving implements Acceptor {
       deadlines: engine.deadlines,
       handshake: () => ({
         request,
-        response: agreement.response,
+        response,
         subprotocol: Option.fromNullable(agreement.subprotocol),
         extensions: agreement.extensions
       })
