@@ -49,8 +49,8 @@ export interface ServerSettings extends ConnectionOptions {
 // biome-ignore lint/suspicious/noConfusingVoidType: the result of a function that returns nothing.
 export type Verdict<P> = Context.Context<P> | HttpServerResponse | ([P] extends [never] ? void : never)
 
-/** What a server is told as functions. */
-export interface ServerHooks<P = never, R = never> {
+/** What a server is told as functions; P is what `onRequest` gives to the connection, R and R2 what the hooks need. */
+export interface ServerHooks<P = never, R = never, R2 = never> {
   /**
    * Sees every well-formed request before it is answered, also those for no WebSocket.
    *
@@ -60,11 +60,22 @@ export interface ServerHooks<P = never, R = never> {
    * handed over. RFC 6455 §4.2.2.
    */
   readonly onRequest?: ((request: HttpServerRequest) => Effect.Effect<Verdict<P>, HttpServerResponse, R>) | undefined
+  /**
+   * Sees the 101 before it is sent, and gives it back with headers and cookies of its own; it finds the services that
+   * `onRequest` gave. The handshake's own headers stay as they are: a response that changes them, or that HTTP cannot
+   * carry, is a bug and answered with 500. One of another status, as value or as failure, is the answer instead.
+   */
+  readonly onUpgrade?:
+    | ((
+        response: HttpServerResponse,
+        request: HttpServerRequest
+      ) => Effect.Effect<HttpServerResponse, HttpServerResponse, R2>)
+    | undefined
   /** Chooses a subprotocol of those offered, or none; instead of `subprotocols`. RFC 6455 §4.2.2. */
   readonly selectSubprotocol?: ((offered: ReadonlyArray<string>) => string | undefined) | undefined
 }
 
-export type ServerOptions<P = never, R = never> = ServerSettings & ServerHooks<P, R>
+export type ServerOptions<P = never, R = never, R2 = never> = ServerSettings & ServerHooks<P, R, R2>
 
 export const defaults = { openTimeout: "10 seconds", maxHandshakes: 1_000 } as const
 
@@ -82,6 +93,9 @@ export class WebSocketServer extends Context.Tag("effect-websockets/WebSocketSer
 /** What the server itself gives to handlers, and what a handler's connection has of its own. */
 type Provided<P> = P | Scope.Scope | ConnectionRegistry
 
+/** What a server needs for a handler that needs R, and hooks. */
+export type Needed<R, P, R2, R3> = Exclude<R | R3, Provided<P>> | Exclude<R2, Provided<never>>
+
 /**
  * A server that runs a handler for each connection.
  *
@@ -97,31 +111,27 @@ type Provided<P> = P | Scope.Scope | ConnectionRegistry
  * connections at the same time and waits for them, each at most
  * `closeTimeout`; then it stops listening.
  */
-export const layer = <A, E, R, P = never, R2 = never>(
+export const layer = <A, E, R, P = never, R2 = never, R3 = never>(
   handler: (connection: Connection) => Effect.Effect<A, E, R>,
-  options: ServerOptions<P, R2> = {}
-): Layer.Layer<
-  WebSocketServer | ConnectionRegistry,
-  ListenError,
-  Transport.Listener | Exclude<R, Provided<P>> | Exclude<R2, Provided<never>>
-> =>
+  options: ServerOptions<P, R2, R3> = {}
+): Layer.Layer<WebSocketServer | ConnectionRegistry, ListenError, Transport.Listener | Needed<R, P, R2, R3>> =>
   Layer.scopedContext(
     serve(handler, options) as Effect.Effect<
       Context.Context<WebSocketServer | ConnectionRegistry>,
       ListenError,
-      Scope.Scope | Transport.Listener | Exclude<R, Provided<P>> | Exclude<R2, Provided<never>>
+      Scope.Scope | Transport.Listener | Needed<R, P, R2, R3>
     >
   )
 
 /** The same with settings that are `Config`s, each of them or all at once; a value that is none is `Config.succeed(value)`. */
-export const layerConfig = <A, E, R, P = never, R2 = never>(
+export const layerConfig = <A, E, R, P = never, R2 = never, R3 = never>(
   handler: (connection: Connection) => Effect.Effect<A, E, R>,
   settings: Config.Config.Wrap<ServerSettings>,
-  hooks: ServerHooks<P, R2> = {}
+  hooks: ServerHooks<P, R2, R3> = {}
 ): Layer.Layer<
   WebSocketServer | ConnectionRegistry,
   ListenError | ConfigError,
-  Transport.Listener | Exclude<R, Provided<P>> | Exclude<R2, Provided<never>>
+  Transport.Listener | Needed<R, P, R2, R3>
 > => Layer.unwrapEffect(Effect.map(Config.unwrap(settings), (plain) => layer(handler, { ...plain, ...hooks })))
 
 /** The option `subprotocols`; a list of which some could never be agreed on is the programmer's fault and throws. */
@@ -145,9 +155,9 @@ const serverHeader = (value: string | undefined): HeaderList => {
   return [["Server", value]]
 }
 
-const serve = <A, E, R, P, R2>(
+const serve = <A, E, R, P, R2, R3>(
   handler: (connection: Connection) => Effect.Effect<A, E, R>,
-  options: ServerOptions<P, R2>
+  options: ServerOptions<P, R2, R3>
 ) =>
   Effect.gen(function* () {
     const listener = yield* Transport.Listener
@@ -176,7 +186,7 @@ const serve = <A, E, R, P, R2>(
       context: Context.add(context, ConnectionRegistry, registry.service),
       // What both need is in the layer's context or the connection's, as the type of `layer` says.
       handler: handler as ServingParts["handler"],
-      onRequest: options.onRequest as ServingParts["onRequest"]
+      hooks: options as ServingParts["hooks"]
     })
     const listening = yield* Scope.make()
     // The whole order of stopping, in one finalizer: whoever runs it in parallel with others cannot part it.

@@ -1,4 +1,3 @@
-import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import { type HttpServerResponse, isServerResponse } from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -16,20 +15,18 @@ import type { Engine, Entry } from "./deadlines.js"
 import type * as Framing from "./Framing.js"
 import type * as Handshake from "./Handshake.js"
 import { handlerScheduler } from "./handlerScheduler.js"
+import { type Decision, decide, type Hooks } from "./hooks.js"
 import * as LazyScope from "./lazyScope.js"
 import type { Settings } from "./lifecycle.js"
 import { LiveConnection } from "./liveConnection.js"
 import * as CloseCode from "./protocol/CloseCode.js"
-import { type Agreement, isUpgrade, rejection, type ServerPolicy } from "./protocol/Handshake.js"
+import { type Agreement, isUpgrade, type Rejection, rejection, type ServerPolicy } from "./protocol/Handshake.js"
 import type { HeaderList } from "./protocol/headers.js"
 import * as headers from "./protocol/headers.js"
 import { fromExchange, toResponse } from "./requestHook.js"
 import type { Acceptor, Exchange, Response, ResponseHead } from "./Transport.js"
 
 /** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */
-
-/** What a request hook may say: go on, go on with these services, or this answer. */
-export type Verdict = Context.Context<never> | HttpServerResponse | undefined
 
 export interface ServingParts {
   readonly engine: Engine
@@ -45,7 +42,7 @@ export interface ServingParts {
   /** What handlers and hooks find beside what is their own. */
   readonly context: Context.Context<never>
   readonly handler: (connection: Connection) => Effect.Effect<unknown, unknown, never>
-  readonly onRequest: ((request: HttpServerRequest) => Effect.Effect<Verdict, HttpServerResponse, never>) | undefined
+  readonly hooks: Hooks
 }
 
 /** Something that runs, and that a stopping server waits for. */
@@ -55,6 +52,7 @@ interface Running {
 
 type HandlerFiber = Fiber.RuntimeFiber<unknown, unknown>
 type Scoped = ReturnType<typeof LazyScope.make>
+type Answer = ReturnType<Handshake.Service["answer"]>
 
 const unavailable = rejection(503, "The server is stopping. Try again later.", ["Retry-After", "5"])
 const failed = rejection(500, "The server could not handle this request.")
@@ -114,7 +112,7 @@ export class Serving implements Acceptor {
   }
 
   private take(exchange: Exchange): void {
-    const { handshake, onRequest } = this.parts
+    const { handshake, hooks } = this.parts
     const { request } = exchange
     if (this.stopping) {
       this.respond(exchange, unavailable)
@@ -127,17 +125,17 @@ export class Serving implements Acceptor {
       return
     }
     const answer = this.answer(exchange)
-    if (answer._tag === "Rejection" && (onRequest === undefined || isUpgrade(request))) {
+    if (answer._tag === "Rejection" && (hooks.onRequest === undefined || isUpgrade(request))) {
       this.respond(exchange, answer)
-    } else if (onRequest !== undefined) {
-      this.ask(exchange, answer, onRequest)
+    } else if (hooks.onRequest !== undefined || hooks.onUpgrade !== undefined) {
+      this.ask(exchange, answer)
     } else if (answer._tag === "Agreement") {
       this.accept(exchange, answer, this.parts.context, LazyScope.make())
     }
   }
 
   /** The answer to a request for a WebSocket; the choice of a subprotocol is the user's code, and may throw. */
-  private answer({ request, isUpgrade }: Exchange): ReturnType<Handshake.Service["answer"]> {
+  private answer({ request, isUpgrade }: Exchange): Answer {
     try {
       const answer = this.parts.handshake.answer(request, this.parts.policy)
       // The edge reads headers too, and may have seen no upgrade in them.
@@ -148,12 +146,8 @@ export class Serving implements Acceptor {
     }
   }
 
-  /** Runs the request hook, in a scope that becomes the connection's or ends with the answer. */
-  private ask(
-    exchange: Exchange,
-    answer: ReturnType<Handshake.Service["answer"]>,
-    onRequest: NonNullable<ServingParts["onRequest"]>
-  ): void {
+  /** Runs the hooks, in a scope that becomes the connection's or ends with the answer. */
+  private ask(exchange: Exchange, answer: Answer): void {
     const request = fromExchange(exchange.request)
     if (request === undefined) {
       this.respond(exchange, malformed)
@@ -164,7 +158,7 @@ export class Serving implements Acceptor {
     const fiber = this.fork(
       this.parts.context,
       scope,
-      Effect.suspend(() => onRequest(request))
+      decide(this.parts.hooks, request, answer._tag === "Agreement" ? answer : undefined)
     )
     const running: Running = { stop: () => fiber.unsafeInterruptAsFork(FiberId.none) }
     this.running.add(running)
@@ -187,20 +181,27 @@ export class Serving implements Acceptor {
     })
   }
 
-  /** Does what the hook has decided; says whether that is a connection. */
+  /** Does what the hooks have decided; says whether that is a connection. */
   private follow(
     exchange: Exchange,
-    answer: ReturnType<Handshake.Service["answer"]>,
-    exit: Exit.Exit<Verdict, HttpServerResponse>,
+    answer: Answer,
+    exit: Exit.Exit<Decision, HttpServerResponse>,
     scope: Scoped
   ): boolean {
-    const verdict = this.judge(exit)
-    if (Context.isContext(verdict) && answer._tag === "Agreement" && !this.stopping) {
-      this.accept(exchange, answer, Context.merge(this.parts.context, verdict), scope)
+    const decision = this.judge(exit)
+    if (isServerResponse(decision)) {
+      this.respond(exchange, this.written(decision, exchange))
+    } else if (decision._tag === "Rejection") {
+      this.respond(exchange, decision)
+    } else if (answer._tag === "Rejection") {
+      this.respond(exchange, answer)
+    } else if (this.stopping) {
+      this.respond(exchange, unavailable)
+    } else {
+      const { context, response = answer.response } = decision
+      this.accept(exchange, { ...answer, response }, Context.merge(this.parts.context, context), scope)
       return true
     }
-    const response = Context.isContext(verdict) ? (answer._tag === "Agreement" ? unavailable : answer) : verdict
-    this.respond(exchange, isServerResponse(response) ? this.written(response, exchange) : response)
     return false
   }
 
@@ -209,18 +210,18 @@ export class Serving implements Acceptor {
     try {
       return toResponse(response, request, this.parts.engine.runtime)
     } catch (cause) {
-      this.log("the request hook's answer cannot be sent", Cause.die(cause))
+      this.log("a hook's answer cannot be sent", Cause.die(cause))
       return failed
     }
   }
 
-  /** What a hook's end means: go on with services of the connection's own, or an answer. */
-  private judge(exit: Exit.Exit<Verdict, HttpServerResponse>) {
-    if (Exit.isSuccess(exit)) return exit.value ?? Context.empty()
+  /** What the hooks' end means: go on, or an answer. */
+  private judge(exit: Exit.Exit<Decision, HttpServerResponse>): Decision | Rejection {
+    if (Exit.isSuccess(exit)) return exit.value
     const answer = Cause.failureOption(exit.cause)
     if (Option.isSome(answer) && isServerResponse(answer.value)) return answer.value
     if (Cause.isInterruptedOnly(exit.cause)) return unavailable
-    this.log("the request hook failed", exit.cause)
+    this.log("a hook failed", exit.cause)
     return failed
   }
 

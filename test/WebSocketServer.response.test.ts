@@ -1,8 +1,9 @@
 import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Either, Exit, Logger, Option } from "effect"
+import { Cause, Context, Effect, Either, Exit, Fiber, Logger, Option, TestClock } from "effect"
 import { Connection, type ListenError, type WebSocketClient, type WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
+import { settle } from "./support.js"
 
 /** What a server says in its answers beside what the handshake needs. */
 
@@ -100,6 +101,156 @@ describe("the header Server", () => {
       for (const serverHeader of ["", "a\r\nX: y", "✓"]) {
         assert.include(yield* defectOf({ serverHeader }), `serverHeader is ${JSON.stringify(serverHeader)}: give`)
       }
+    })
+  )
+})
+
+class Session extends Context.Tag("test/Session")<Session, { readonly token: string }>() {}
+
+describe("the response hook", () => {
+  const headersOf = (connection: Connection.Connection, ...names: ReadonlyArray<string>) =>
+    connection.handshake.response.headers.filter(([name]) => names.includes(name.toLowerCase()))
+
+  it.scoped("H7: adds headers and cookies to the 101, which the handler sees too", () =>
+    Effect.gen(function* () {
+      const connection = yield* Testing.connect(
+        (connection) => connection.send(JSON.stringify(headersOf(connection, "x-a", "set-cookie"))),
+        {
+          server: {
+            onUpgrade: (response) =>
+              Effect.succeed(
+                HttpServerResponse.setHeader(response, "X-A", "b").pipe(
+                  HttpServerResponse.unsafeSetCookie("first", "1", { httpOnly: true }),
+                  HttpServerResponse.unsafeSetCookie("second", "2")
+                )
+              )
+          }
+        }
+      )
+      const added = [
+        ["x-a", "b"],
+        ["set-cookie", "first=1; HttpOnly"],
+        ["set-cookie", "second=2"]
+      ]
+      assert.deepStrictEqual(headersOf(connection, "x-a", "set-cookie") as unknown, added)
+      assert.deepStrictEqual(JSON.parse(yield* connection.receiveText), added)
+    })
+  )
+
+  it.scoped("H7: finds the services that the request hook gave, the request, and what was agreed on", () =>
+    Effect.gen(function* () {
+      const connection = yield* Testing.connect(echo, {
+        server: {
+          subprotocols: ["chat"],
+          onRequest: () => Effect.succeed(Context.make(Session, { token: "abc" })),
+          onUpgrade: (response, { url }) =>
+            Effect.map(Session, ({ token }) =>
+              HttpServerResponse.setHeader(
+                response,
+                "x-seen",
+                `${token} ${url} ${response.headers["sec-websocket-protocol"]}`
+              )
+            )
+        },
+        client: { subprotocols: ["chat"] },
+        target: "/room"
+      })
+      assert.deepStrictEqual(headersOf(connection, "x-seen"), [["x-seen", "abc /room chat"]])
+    })
+  )
+
+  it.scoped("H7: may give headers alone, without those of the handshake", () =>
+    Effect.gen(function* () {
+      const connection = yield* Testing.connect(echo, {
+        server: { onUpgrade: () => Effect.succeed(HttpServerResponse.empty({ status: 101, headers: { "x-a": "b" } })) }
+      })
+      assert.deepStrictEqual(headersOf(connection, "x-a"), [["x-a", "b"]])
+    })
+  )
+
+  it.scoped("H7: answers instead with another status, as value or as failure", () =>
+    Effect.gen(function* () {
+      const response = HttpServerResponse.text("full", { status: 409 })
+      for (const onUpgrade of [() => Effect.succeed(response), () => Effect.fail(response)]) {
+        const error = yield* Effect.flip(Testing.connect(echo, { server: { onUpgrade } }))
+        assert.include(error.message, "status 409: full")
+      }
+    })
+  )
+
+  it.scoped("H7: is not asked where no WebSocket is opened", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const onUpgrade = (response: HttpServerResponse.HttpServerResponse) =>
+        Effect.sync(() => {
+          asked++
+          return response
+        })
+      const onRequest = () => Effect.fail(HttpServerResponse.empty({ status: 403 }))
+      for (const server of [
+        { onUpgrade, onRequest },
+        { onUpgrade, origins: [] }
+      ]) {
+        yield* Effect.flip(Testing.connect(echo, { server, client: { origin: "http://memory" } }))
+      }
+      assert.strictEqual(asked, 0)
+    })
+  )
+
+  const secret = "s3cret\r\nX: y"
+  const bugs: ReadonlyArray<
+    readonly [
+      string,
+      (response: HttpServerResponse.HttpServerResponse) => HttpServerResponse.HttpServerResponse,
+      string
+    ]
+  > = [
+    ["another accept value", HttpServerResponse.setHeader("Sec-WebSocket-Accept", "x"), "sets sec-websocket-accept"],
+    ["an extension", HttpServerResponse.setHeader("Sec-WebSocket-Extensions", "x"), "sets sec-websocket-extensions"],
+    ["another upgrade", HttpServerResponse.setHeader("Upgrade", "h2c"), "sets upgrade"],
+    ["a length", HttpServerResponse.setHeader("Content-Length", "0"), "sets content-length"],
+    ["a split header", HttpServerResponse.setHeader("x-a", secret), 'has the header "x-a", whose'],
+    ["a header beyond Latin-1", HttpServerResponse.setHeader("x-a", "✓"), 'has the header "x-a", whose'],
+    [
+      "a name that is none",
+      HttpServerResponse.setHeader("x-a: b\r\nx-c", "d"),
+      'has the header "x-a: b\\r\\nx-c", whose'
+    ],
+    ["a body", () => HttpServerResponse.text("x", { status: 101 }), "has a body"]
+  ]
+  it.scoped.each(bugs)(
+    "H7: that gives %s is a bug: 500, and the log says what, without the value",
+    ([, change, problem]) =>
+      Effect.gen(function* () {
+        const causes: Array<string> = []
+        const logger = Logger.make(({ cause }) => causes.push(Cause.pretty(cause)))
+        const error = yield* Effect.flip(
+          Testing.connect(echo, { server: { onUpgrade: (response) => Effect.succeed(change(response)) } }).pipe(
+            Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+          )
+        )
+        assert.include(error.message, "status 500")
+        assert.include(causes.join(), `the response of onUpgrade ${problem}`)
+        assert.notInclude(causes.join(), "s3cret")
+      })
+  )
+
+  it.scoped("H7: has openTimeout together with the request hook", () =>
+    Effect.gen(function* () {
+      const connecting = yield* Effect.fork(
+        Effect.flip(
+          Testing.connect(echo, {
+            server: {
+              openTimeout: "2 seconds",
+              onRequest: () => Effect.sleep("1999 millis"),
+              onUpgrade: (response) => Effect.as(Effect.sleep("2 millis"), response)
+            }
+          })
+        )
+      )
+      yield* settle
+      yield* TestClock.adjust("2 seconds")
+      assert.include((yield* Fiber.join(connecting)).message, "status 503")
     })
   )
 })

@@ -169,6 +169,23 @@ describe("a server's layer", () => {
     >()
   })
 
+  it("H7: gives its response hook what its request hook gives, and needs the rest of what that needs", () => {
+    const onUpgrade = (response: HttpServerResponse.HttpServerResponse) =>
+      Effect.map(Effect.all([Principal, Database]), ([{ name }]) => HttpServerResponse.setHeader(response, "x", name))
+    expect(WebSocketServer.layer(plain, { onRequest: authenticate, onUpgrade })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Database | Sessions>
+    >()
+    expect(WebSocketServer.layer(plain, { onUpgrade })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Database | Principal>
+    >()
+    expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onUpgrade: () => Effect.void })
+    // The request hook runs first: nobody has given it a principal yet.
+    const onRequest = () => Effect.map(Principal, (principal) => Context.make(Principal, principal))
+    expect(WebSocketServer.layer(greetPrincipal, { onRequest })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Principal>
+    >()
+  })
+
   it("refuses a hook that fails with anything but a response, or gives anything else", () => {
     expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onRequest: () => Effect.fail(new Bored()) })
     expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onRequest: () => Effect.succeed(401) })

@@ -119,16 +119,18 @@ const quiet = Logger.remove(Logger.defaultLogger)
 type Handler<R> = (connection: Connection.Connection) => Effect.Effect<unknown, unknown, R>
 
 /** A server of ours in the scope, on a free port of 127.0.0.1 unless told otherwise. */
-export const serve = <R = never, P = never, R2 = never>(
+export const serve = <R = never, P = never, R2 = never, R3 = never>(
   handler: Handler<R>,
-  options: WebSocketServer.ServerOptions<P, R2> & { readonly listen?: Parameters<typeof NodeListener.layer>[0] } = {}
+  options: WebSocketServer.ServerOptions<P, R2, R3> & {
+    readonly listen?: Parameters<typeof NodeListener.layer>[0]
+  } = {}
 ) => serveOn(handler, NodeListener.layer(options.listen ?? { port: 0, host: "127.0.0.1" }), options)
 
 /** The same on any listener. */
-export const serveOn = <R = never, P = never, R2 = never>(
+export const serveOn = <R = never, P = never, R2 = never, R3 = never>(
   handler: Handler<R>,
   listener: Layer.Layer<Transport.Listener>,
-  options: WebSocketServer.ServerOptions<P, R2> = {}
+  options: WebSocketServer.ServerOptions<P, R2, R3> = {}
 ) =>
   Effect.map(
     Layer.build(WebSocketServer.layer(handler, options).pipe(Layer.provide(listener), Layer.provide(quiet))),
