@@ -1,3 +1,4 @@
+export * as BasicAuth from "./BasicAuth.js"
 export { ConcurrencyError } from "./ConcurrencyError.js"
 export * as Connection from "./Connection.js"
 export * as ConnectionClosed from "./ConnectionClosed.js"

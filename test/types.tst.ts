@@ -1,6 +1,7 @@
 import { type HttpServerRequest, HttpServerResponse } from "@effect/platform"
-import { Config, type ConfigError, Context, Data, Effect, Layer, type Redacted, type Scope } from "effect"
+import { Config, type ConfigError, Context, Data, Effect, Layer, Option, Redacted, type Scope } from "effect"
 import {
+  BasicAuth,
   type ConcurrencyError,
   Connection,
   type ConnectionClosed,
@@ -219,6 +220,40 @@ describe("a program that needs a principal", () => {
     >()
     expect(Testing.connect(greetPrincipal, { server: { onRequest: authenticate } })).type.toBe<
       Effect.Effect<Connection.Connection, WebSocketClient.ConnectError | ListenError, Scope.Scope | Sessions>
+    >()
+  })
+})
+
+describe("BasicAuth", () => {
+  const greet = (connection: Connection.Connection) =>
+    Effect.flatMap(BasicAuth.Principal, ({ username }) => connection.send(username))
+
+  it("H8: gives its principal to the handler, which does not compile without", () => {
+    expect(WebSocketServer.layer(greet)).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | BasicAuth.Principal>
+    >()
+    const onRequest = BasicAuth.make({ realm: "r", passwords: { ada: Redacted.make("x") } })
+    expect(WebSocketServer.layer(greet, { onRequest })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener>
+    >()
+    expect(BasicAuth.make).type.not.toBeCallableWith({ realm: "r", passwords: { ada: "x" } })
+  })
+
+  it("H8: needs what its look-up needs, and gives the principal of a check of one's own", () => {
+    const passwords = (name: string) =>
+      Effect.flatMap(Database, ({ find }) => Effect.map(find(name), (text) => Option.some(Redacted.make(text))))
+    expect(WebSocketServer.layer(greet, { onRequest: BasicAuth.make({ realm: "r", passwords }) })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Database>
+    >()
+    const onRequest = BasicAuth.makeWith({
+      realm: "r",
+      authenticate: ({ username, password }) => {
+        expect(password).type.toBe<Redacted.Redacted<string>>()
+        return Effect.as(Sessions, Option.some(Context.make(Principal, { name: username })))
+      }
+    })
+    expect(WebSocketServer.layer(greetPrincipal, { onRequest })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Sessions>
     >()
   })
 })
