@@ -1,5 +1,5 @@
 import { type HttpServerRequest, HttpServerResponse } from "@effect/platform"
-import { Config, type ConfigError, Context, Data, Effect, Layer, Option, Redacted, type Scope } from "effect"
+import { Config, type ConfigError, Context, Data, Effect, Layer, Option, Redacted, Schema, type Scope } from "effect"
 import {
   BasicAuth,
   type ConcurrencyError,
@@ -9,6 +9,7 @@ import {
   type HandshakeError,
   type InvalidUri,
   type ListenError,
+  Router,
   type Transport,
   type TransportError,
   WebSocketClient,
@@ -255,6 +256,86 @@ describe("BasicAuth", () => {
     expect(WebSocketServer.layer(greetPrincipal, { onRequest })).type.toBe<
       Layer.Layer<Server, ListenError, Transport.Listener | Sessions>
     >()
+  })
+})
+
+describe("Router", () => {
+  const listen = Layer.provide(NodeListener.layer({ port: 0 }))
+
+  it("H9: gives a handler the parameters that its path names, as texts", () => {
+    Router.websocket("/chat/:room/users/:user", (connection, params) => {
+      expect(connection).type.toBe<Connection.Connection>()
+      expect(params).type.toBe<{ readonly room: string; readonly user: string }>()
+      return Effect.void
+    })
+    Router.get("/files/:name.:extension/*", (request, params) => {
+      expect(request).type.toBe<HttpServerRequest.HttpServerRequest>()
+      expect(params).type.toBe<{ readonly name: string; readonly extension: string; readonly "*": string }>()
+      return Effect.succeed(HttpServerResponse.empty())
+    })
+    expect<Router.ParamNames<"/a/:b(^\\d+$)/::c/:d-:e">>().type.toBe<"b" | "d" | "e">()
+    expect<Router.Params<"/a/:b?">>().type.toBe<{ readonly b: string | undefined }>()
+    expect<Router.ParamNames<"/a">>().type.toBe<never>()
+    expect<Router.ParamNames<Router.Path>>().type.toBe<string>()
+  })
+
+  it("H9: gives a handler what a schema makes of the parameters", () => {
+    const params = Schema.Struct({ room: Schema.String, seat: Schema.NumberFromString })
+    Router.websocket("/:room/:seat", { params }, (connection, params) => {
+      expect(connection).type.toBe<Connection.Connection>()
+      expect(params).type.toBe<{ readonly room: string; readonly seat: number }>()
+      return Effect.void
+    })
+    Router.http("POST")("/:room/:seat", { params }, (_, params) => {
+      expect(params).type.toBe<{ readonly room: string; readonly seat: number }>()
+      return Effect.succeed(HttpServerResponse.empty())
+    })
+    const wants = (_: Connection.Connection, __: { readonly seat: Date }) => Effect.void
+    expect(Router.websocket).type.not.toBeCallableWith("/:room/:seat", { params }, wants)
+  })
+
+  it("H9: refuses a schema of parameters that the path does not have", () => {
+    const params = Schema.Struct({ seat: Schema.NumberFromString })
+    const handler = () => Effect.void
+    expect(Router.websocket).type.toBeCallableWith("/:room/:seat", { params }, handler)
+    expect(Router.websocket).type.not.toBeCallableWith("/:room", { params }, handler)
+    expect(Router.websocket).type.not.toBeCallableWith("chat", handler)
+    const numbers = Schema.Struct({ seat: Schema.Number })
+    expect(Router.websocket).type.not.toBeCallableWith("/:seat", { params: numbers }, handler)
+  })
+
+  it("H9: needs what handlers, hooks and schemas of its routes need, less what the server and hooks give", () => {
+    const Known = Schema.transformOrFail(Schema.String, Schema.String, {
+      decode: (name) => Effect.flatMap(Database, ({ find }) => find(name)),
+      encode: (name) => Effect.succeed(name)
+    })
+    const chat = Router.websocket(
+      "/chat/:room",
+      { params: Schema.Struct({ room: Known }), onRequest: authenticate },
+      (connection) =>
+        Effect.zipRight(
+          Effect.addFinalizer(() => Effect.void),
+          greetPrincipal(connection)
+        )
+    )
+    expect(chat).type.toBe<Router.Route<Database | Sessions>>()
+    const page = Router.get("/page", () => Effect.as(Room, HttpServerResponse.empty()))
+    expect(page).type.toBe<Router.Route<Room>>()
+    const router = Router.make(chat, page, Router.redirect("/", "/page"))
+    expect(router).type.toBe<Router.Router<Database | Sessions | Room>>()
+    expect(Router.layer(router).pipe(listen)).type.toBe<Layer.Layer<Server, ListenError, Database | Sessions | Room>>()
+  })
+
+  it("H9: is given services by a hook of the whole server", () => {
+    const router = Router.make(Router.websocket("/", greetPrincipal))
+    expect(Router.layer(router).pipe(listen)).type.toBe<Layer.Layer<Server, ListenError, Principal>>()
+    expect(Router.layer(router, { onRequest: authenticate, caseSensitive: true }).pipe(listen)).type.toBe<
+      Layer.Layer<Server, ListenError, Sessions>
+    >()
+  })
+
+  it("H9: takes no page that fails with anything but a response", () => {
+    expect(Router.get).type.not.toBeCallableWith("/", () => Effect.fail(new Bored()))
   })
 })
 
