@@ -2,7 +2,7 @@ import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import { empty, type HttpServerResponse, isServerResponse, text } from "@effect/platform/HttpServerResponse"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -197,7 +197,8 @@ const route = (
 const decode = (schema: Schema.Schema<unknown>, raw: unknown): Effect.Effect<unknown, HttpServerResponse> =>
   Effect.mapError(Schema.decodeUnknown(schema)(raw), (error) => {
     // Names alone, which the route itself has: what else a schema says is not for the peer.
-    const names = ParseResult.ArrayFormatter.formatErrorSync(error).flatMap(({ path }) => path.slice(0, 1).map(String))
+    const issues = ParseResult.ArrayFormatter.formatErrorSync(error)
+    const names = issues.map(({ path: [name] }) => (name === undefined ? "its parameters together" : String(name)))
     return text(`Not valid in this path: ${[...new Set(names)].join(", ")}. Check the URL.\n`, { status: 400 })
   })
 
@@ -233,23 +234,25 @@ export const layer = <R, P = never, R2 = never, R3 = never>(
   options: RouterSettings & ServerOptions<P, R2, R3> = {}
 ): Layer.Layer<WebSocketServer | ConnectionRegistry, ListenError, Listener | Needed<R, P, R2, R3>> => {
   const { caseSensitive, ignoreTrailingSlash, ignoreDuplicateSlashes, maxParamLength, ...rest } = options
-  const find = finder(router, {
-    caseSensitive: caseSensitive ?? defaults.caseSensitive,
-    ignoreTrailingSlash: ignoreTrailingSlash ?? defaults.ignoreTrailingSlash,
-    ignoreDuplicateSlashes: ignoreDuplicateSlashes ?? defaults.ignoreDuplicateSlashes,
-    maxParamLength: maxParamLength ?? defaults.maxParamLength
-  })
-  const onRequest = (request: HttpServerRequest) =>
-    Effect.gen(function* () {
-      const verdict = yield* options.onRequest?.(request) ?? Effect.void
-      if (isServerResponse(verdict)) return verdict
-      const own = (verdict ?? Context.empty()) as Context.Context<P>
-      const outcome = yield* Effect.provide(find(request), own)
-      return isServerResponse(outcome) ? outcome : Context.merge(own, outcome)
+  return Layer.suspend(() => {
+    const find = finder(router, {
+      caseSensitive: caseSensitive ?? defaults.caseSensitive,
+      ignoreTrailingSlash: ignoreTrailingSlash ?? defaults.ignoreTrailingSlash,
+      ignoreDuplicateSlashes: ignoreDuplicateSlashes ?? defaults.ignoreDuplicateSlashes,
+      maxParamLength: maxParamLength ?? defaults.maxParamLength
     })
-  const handler = (connection: Connection) => Effect.flatMap(Chosen, (run) => run(connection))
-  // What routes and hooks need is in the layer's context or the connection's, as the type of `layer` says.
-  return serverLayer(handler, { ...rest, onRequest } as ServerOptions<Chosen>)
+    const onRequest = (request: HttpServerRequest) =>
+      Effect.gen(function* () {
+        const verdict = yield* options.onRequest?.(request) ?? Effect.void
+        if (isServerResponse(verdict)) return verdict
+        const own = (verdict ?? Context.empty()) as Context.Context<P>
+        const outcome = yield* Effect.provide(find(request), own)
+        return isServerResponse(outcome) ? outcome : Context.merge(own, outcome)
+      })
+    const handler = (connection: Connection) => Effect.flatMap(Chosen, (run) => run(connection))
+    // What routes and hooks need is in the layer's context or the connection's, as the type of `layer` says.
+    return serverLayer(handler, { ...rest, onRequest } as ServerOptions<Chosen>)
+  })
 }
 
 const nothing = text("There is nothing at this path.\n", { status: 404 })

@@ -170,7 +170,8 @@ describe("a path", () => {
   it.effect("H9: that stands there twice is a defect that names it", () =>
     Effect.gen(function* () {
       const twice = Router.make(Router.websocket("/a/:b", tell("x")), Router.websocket("/a/:b", tell("y")))
-      const exit = yield* Effect.exit(Effect.scoped(Effect.suspend(() => serving(twice))))
+      const layer = Router.layer(twice).pipe(Layer.provide(Testing.layer))
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(layer)))
       assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", "already declared for route '/a/:")
     })
   )
@@ -201,6 +202,20 @@ describe("parameters", () => {
         assert.deepStrictEqual([answer.status, answer.body], [400, "Not valid in this path: seat. Check the URL.\n"])
       }
       assert.strictEqual((yield* ask("/page/x/green")).status, 400)
+    })
+  )
+
+  it.scoped("H9: that do not fit together are 400 too", () =>
+    Effect.gen(function* () {
+      const params = Seat.pipe(Schema.filter(({ room, seat }) => room.length === seat))
+      const { refused, told } = yield* serving(
+        Router.make(Router.websocket("/:room/:seat", { params }, (connection, { room }) => connection.send(room)))
+      )
+      assert.strictEqual(yield* told("/green/5"), "green")
+      assert.strictEqual(
+        (yield* refused("/green/6")).body,
+        "Not valid in this path: its parameters together. Check the URL.\n"
+      )
     })
   )
 
