@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Connection } from "./Connection.js"
+import * as Deflate from "./Deflate.js"
 import { makeEngine } from "./deadlines.js"
 import * as Framing from "./Framing.js"
 import * as Handshake from "./Handshake.js"
@@ -26,6 +27,8 @@ export interface ConnectOptions extends ConnectionOptions {
   readonly openTimeout?: Duration.DurationInput | undefined
   /** What the client speaks, its first choice first; the server has to choose one of them. RFC 6455 §1.9. */
   readonly subprotocols?: ReadonlyArray<string> | undefined
+  /** Offers compression: permessage-deflate with its defaults, or with these. Off unless told otherwise. RFC 7692. */
+  readonly compression?: Deflate.Compression | undefined
   /** The header `Origin`, as a browser would send it: none unless told otherwise. RFC 6455 §10.2. */
   readonly origin?: string | undefined
   /** The header `User-Agent`: none unless told otherwise. */
@@ -77,9 +80,10 @@ export const layer: Layer.Layer<WebSocketClient, never, Transport.Connector> = L
     const connector = yield* Transport.Connector
     const framing = yield* Framing.Framing
     const handshake = yield* Handshake.Handshake
+    const deflate = yield* Deflate.Deflate
     return {
       connect: Effect.fn("WebSocketClient.connect")((input: string | URL, options: ConnectOptions = {}) =>
-        open({ connector, framing, handshake }, input, options)
+        open({ connector, framing, handshake, deflate }, input, options)
       )
     }
   })
@@ -89,6 +93,7 @@ interface Services {
   readonly connector: Context.Tag.Service<Transport.Connector>
   readonly framing: Framing.Service
   readonly handshake: Handshake.Service
+  readonly deflate: Deflate.Service | undefined
 }
 
 const open = (
@@ -159,7 +164,7 @@ const explain = (agreement: ReturnType<Handshake.Service["verify"]>, reply: Tran
 const reserved = new Set(["host", "upgrade", "connection", "content-length", "transfer-encoding", "trailer", "expect"])
 
 const makeOffer = (
-  { framing, handshake }: Services,
+  { framing, handshake, deflate }: Services,
   target: uri.WebSocketUri,
   options: ConnectOptions
 ): ClientOffer | Reason => {
@@ -192,7 +197,7 @@ const makeOffer = (
     host: uri.authority(target),
     key: handshake.key(),
     subprotocols,
-    extensions: framing.extensions,
+    extensions: [...framing.extensions, ...Deflate.extensions(deflate, options.compression)],
     headers
   }
 }

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { Connection } from "./Connection.js"
 import { ConnectionRegistry, unsafeMake } from "./ConnectionRegistry.js"
+import * as Deflate from "./Deflate.js"
 import { makeEngine } from "./deadlines.js"
 import * as Framing from "./Framing.js"
 import * as Handshake from "./Handshake.js"
@@ -33,6 +34,11 @@ export interface ServerSettings extends ConnectionOptions {
    * a file. Unless told otherwise those whose host and port are the request's own. Clients that send no `Origin` are no pages. RFC 6455 §10.2.
    */
   readonly origins?: ReadonlyArray<string | RegExp | null> | undefined
+  /**
+   * Compresses messages for clients that can take it: permessage-deflate with its defaults, or with these. Off unless
+   * told otherwise, as it costs time and memory. RFC 7692.
+   */
+  readonly compression?: Deflate.Compression | undefined
   /** Lets in the pages of every origin, which opens the door to cross-site WebSocket hijacking. */
   readonly dangerouslyAcceptAnyOrigin?: boolean | undefined
   /**
@@ -163,6 +169,7 @@ const serve = <A, E, R, P, R2, R3>(
     const listener = yield* Transport.Listener
     const framing = yield* Framing.Framing
     const handshake = yield* Handshake.Handshake
+    const deflate = yield* Deflate.Deflate
     const scope = yield* Effect.scope
     const context = yield* Effect.context<never>()
     const engine = yield* makeEngine
@@ -177,7 +184,7 @@ const serve = <A, E, R, P, R2, R3>(
         subprotocolOptional: options.subprotocolOptional,
         origins: options.origins,
         dangerouslyAcceptAnyOrigin: options.dangerouslyAcceptAnyOrigin,
-        extensions: framing.extensions
+        extensions: [...framing.extensions, ...Deflate.extensions(deflate, options.compression)]
       },
       openTimeout: milliseconds("openTimeout", options.openTimeout ?? defaults.openTimeout),
       maxHandshakes: positive("maxHandshakes", options.maxHandshakes ?? defaults.maxHandshakes),

@@ -2,32 +2,26 @@ import * as Exit from "effect/Exit"
 import { ConnectionClosed } from "./ConnectionClosed.js"
 import type { Deadlines, Entry } from "./deadlines.js"
 import { Inbox, type Message, type Supplier } from "./inbox.js"
+import { macrotask } from "./macrotask.js"
 import { Outbox } from "./outbox.js"
 import { Pings } from "./pings.js"
 import type { Piece } from "./protocol/assembly.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Codec } from "./protocol/Extension.js"
 import * as Frame from "./protocol/Frame.js"
-import { FrameDecoder, type Limits, type Receiver } from "./protocol/FrameDecoder.js"
+import { FrameDecoder, type Receiver } from "./protocol/FrameDecoder.js"
 import { FrameEncoder, type MaskingKeys } from "./protocol/FrameEncoder.js"
 import * as Protocol from "./protocol/Protocol.js"
+import type { Settings } from "./settings.js"
 import type { ByteStream, Sink } from "./Transport.js"
 import type { TransportError } from "./TransportError.js"
-import { type Intervals, Watch } from "./watch.js"
+import { Watch } from "./watch.js"
 
 /**
  * One connection at work, without Effect: bytes come in from the transport,
  * messages go to the inbox, what is sent goes through the outbox, and the
  * state of the closing handshake changes in one place.
  */
-
-/** A connection's settings as numbers: milliseconds, bytes, counts; Infinity turns a deadline off. */
-export interface Settings extends Limits, Intervals {
-  readonly closeTimeout: number
-  readonly maxPingsPerSecond: number
-  readonly receiveHighWaterMark: number
-  readonly sendHighWaterMark: number
-}
 
 export interface Parts {
   readonly role: Frame.Role
@@ -45,9 +39,7 @@ type Change = (state: Protocol.State) => Protocol.Step
 const NEVER = Number.POSITIVE_INFINITY
 const NONE = -1
 
-/** Runs behind the microtasks and the input that are there now. */
-const macrotask: (run: () => void) => void =
-  typeof setImmediate === "function" ? (run) => void setImmediate(run) : (run) => void setTimeout(run, 0)
+const notHeard: Frame.Close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
 
 export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   readonly role: Frame.Role
@@ -57,12 +49,15 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private readonly decoder: FrameDecoder
   readonly stream: ByteStream
   private readonly settings: Settings
+  private readonly codecs: ReadonlyArray<Codec>
   private readonly deadlines: Deadlines
   private readonly watch: Watch
   readonly pings: Pings
 
   /** What ends the connection and stands behind messages that have not been taken. */
   private late: Array<Change> = []
+  /** What the transport says while an extension takes its time with a message: it comes behind that. */
+  private behind: Array<() => void> = []
   private paused = false
   /** Milliseconds of the Clock, at the latest chunk. */
   private now: number
@@ -82,6 +77,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.role = role
     this.stream = stream
     this.settings = settings
+    this.codecs = codecs
     this.deadlines = deadlines
     this.now = deadlines.now()
     this.watch = new Watch(settings, this.now)
@@ -110,18 +106,31 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     const wasInDoubt = this.watch.heard(now)
     this.completed = false
     this.outbox.cork()
-    const violation = this.decoder.decode(bytes)
+    this.hasRead(this.decoder.decode(bytes), wasInDoubt)
+  }
+
+  /** An extension that has taken its time is done: what has come meanwhile is read as if it came now. */
+  decoded(): void {
+    this.now = this.deadlines.now()
+    this.completed = false
+    this.outbox.cork()
+    this.hasRead(this.decoder.proceed(), false)
+    if (this.decoder.isSuspended) return
+    for (const run of this.behind.splice(0)) run()
+  }
+
+  private hasRead(violation: Frame.Violation | undefined, wasInDoubt: boolean): void {
     if (violation !== undefined) this.later((state) => Protocol.fail(state, violation))
-    const hasBegun = this.watch.read(this.decoder.isPartial, this.completed, now)
+    const hasBegun = this.watch.read(this.decoder.isPartial, this.completed, this.now)
     if ((hasBegun || wasInDoubt) && this.isOpen) this.scheduleBy(this.watch.dueAt)
-    if (this.isOpen && !this.paused && this.inbox.isFull()) this.pause()
+    this.pauseOrResume()
     // Last, since the handler may go on inside: what it answers leaves in one write with the pongs.
     this.inbox.wakeInline()
     this.outbox.uncork()
   }
 
   end(): void {
-    this.later(Protocol.receiveEnd)
+    this.inOrder(() => this.later(Protocol.receiveEnd))
   }
 
   drain(): void {
@@ -129,9 +138,17 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   closed(error: TransportError | undefined): void {
-    // Nothing can be answered any more: what stands before it is acted on now.
-    this.actOnLate()
-    this.transition((state) => Protocol.lose(state, error))
+    this.inOrder(() => {
+      // Nothing can be answered any more: what stands before it is acted on now.
+      this.actOnLate()
+      this.transition((state) => Protocol.lose(state, error))
+    })
+  }
+
+  /** Behind a message for which an extension takes its time. */
+  private inOrder(run: () => void): void {
+    if (this.decoder.isSuspended) this.behind.push(run)
+    else run()
   }
 
   // From the decoder
@@ -178,7 +195,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   roomy(): void {
-    this.unpause()
+    this.pauseOrResume()
   }
 
   /** How the connection ended; asked for when it has. */
@@ -205,11 +222,6 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   startClose(close: Frame.Close): void {
     this.actOnLate()
     this.transition((state) => Protocol.startClose(state, close))
-  }
-
-  /** Cuts the connection now. */
-  cut(): void {
-    this.closed(undefined)
   }
 
   /** Calls back when nothing is left of the connection; at once where that is so. Returns how to take that back. */
@@ -294,11 +306,14 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
         if (before._tag === "Open") {
           // §5.5.1, §1.4: what comes now is read for its limits and thrown away; unread messages do not hold up the end.
           this.decoder.discard()
-          this.unpause()
+          this.pauseOrResume()
           this.closeDue = this.deadlines.now() + this.settings.closeTimeout
           this.deadlines.set(this, this.closeDue)
         }
-        if (state._tag === "Draining") this.settle()
+        if (state._tag === "Draining") {
+          this.settle()
+          this.pauseOrResume()
+        }
         return
       case "Closed":
         this.deadlines.remove(this)
@@ -313,19 +328,24 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.outbox.end()
     this.pings.end()
     this.inbox.end()
+    this.decoder.end()
+    for (const { end } of this.codecs) end?.()
+    for (const run of this.behind.splice(0)) run()
   }
 
   // Reading and not reading
 
-  private pause(): void {
-    this.paused = true
-    this.stream.pause()
-    this.inbox.awaitRoom()
-  }
-
-  private unpause(): void {
-    if (!this.paused) return
-    this.paused = false
+  /** Reads on, unless the inbox is full or an extension takes its time. */
+  private pauseOrResume(): void {
+    const isFull = this.isOpen && this.inbox.isFull()
+    if (isFull) this.inbox.awaitRoom()
+    const isHeld = isFull || this.decoder.isSuspended
+    if (isHeld === this.paused) return
+    this.paused = isHeld
+    if (isHeld) {
+      this.stream.pause()
+      return
+    }
     this.watch.restart(this.deadlines.now())
     this.stream.resume()
   }
@@ -366,11 +386,9 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
       case "quiet":
         this.sendPing()
         break
-      case "dead": {
-        const close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
-        this.transition((state) => Protocol.abandon(state, close))
+      case "dead":
+        this.transition((state) => Protocol.abandon(state, notHeard))
         return
-      }
       case "unfinished": {
         const reason = `a message was not complete within messageTimeout (${messageTimeout} ms)`
         this.transition((state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason)))

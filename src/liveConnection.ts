@@ -9,7 +9,6 @@ import type { Engine } from "./deadlines.js"
 import { FragmentSender } from "./fragmentSender.js"
 import type { Inbox, Message } from "./inbox.js"
 import { Lifecycle, type Parts } from "./lifecycle.js"
-import { Outbox } from "./outbox.js"
 import type { Piece } from "./protocol/assembly.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Entry } from "./protocol/Extension.js"
@@ -31,6 +30,8 @@ export interface Handshake {
 export interface SendOptions {
   /** What the message is sent as: a string as text and bytes as binary unless told otherwise. Bytes as text must be UTF-8. */
   readonly type?: "text" | "binary" | undefined
+  /** Whether it is compressed, where the connection has compression: from its threshold on unless told otherwise. RFC 7692 §6. */
+  readonly compress?: boolean | undefined
 }
 
 export interface LiveParts extends Parts {
@@ -133,21 +134,25 @@ export class LiveConnection {
 
   get send(): (message: Message, options?: SendOptions) => Effect.Effect<void, ConnectionClosed> {
     this.sending ??= (message, options) => {
-      const type = options?.type
-      return type === undefined ? new Send(this, message) : Effect.suspend(() => new Send(this, convert(message, type)))
+      if (options === undefined) return new Send(this, message)
+      const { type, compress } = options
+      if (type === undefined) return new Send(this, message, compress)
+      return Effect.suspend(() => new Send(this, convert(message, type), compress))
     }
     return this.sending
   }
 
-  /** Sends a message unless that has to wait, for its turn or for its memory to be free again. */
-  sendNow(message: Message): boolean {
+  /** Sends a message: undefined when that is done, or else what is left of it, as it has to wait for its turn or for its memory. */
+  startSend(message: Message, compress?: boolean | undefined): Effect.Effect<void, ConnectionClosed> | undefined {
     const { lifecycle } = this
-    if (!lifecycle.isOpen || !lifecycle.outbox.isFree || !Outbox.copies(message)) return false
-    return lifecycle.outbox.message(message)
-  }
-
-  sendLater(message: Message): Effect.Effect<void, ConnectionClosed> {
-    return this.inTurn(() => this.lifecycle.outbox.message(message))
+    const { outbox } = lifecycle
+    if (!lifecycle.isOpen || !outbox.isFree) return this.inTurn(() => outbox.message(message, compress))
+    try {
+      return outbox.message(message, compress) ? undefined : this.drained
+    } catch (defect) {
+      // The transport's callback may be where this happens.
+      return Effect.die(defect)
+    }
   }
 
   get sendAll() {

@@ -1,9 +1,11 @@
 import type { Message } from "./inbox.js"
+import type { Encoded } from "./protocol/Extension.js"
 import { Opcode } from "./protocol/Frame.js"
 import { type FrameEncoder, maxHeader } from "./protocol/FrameEncoder.js"
 import { allocateArena, copyOf } from "./protocol/native.js"
 import * as utf8 from "./protocol/utf8.js"
 import type { ByteStream } from "./Transport.js"
+import { type Proceed, type TakeBack, Waiters } from "./waiters.js"
 
 /**
  * What one connection is about to send.
@@ -29,6 +31,7 @@ const SHARED_MINIMUM = 32_768
 const COPIED = 65_536
 
 const shared: Arena = { memory: new Uint8Array(0), start: 0, end: 0 }
+
 let owner: Outbox | undefined
 
 let scheduled: Array<Outbox> = []
@@ -36,11 +39,6 @@ const flushScheduled = (): void => {
   const list = scheduled
   scheduled = []
   for (const outbox of list) outbox.flushNow()
-}
-
-/** Who waits until there is room, or until the transport has drained. */
-interface Waiter {
-  readonly proceed: () => void
 }
 
 export class Outbox {
@@ -54,13 +52,14 @@ export class Outbox {
   private isCorked = false
   /** Above the high-water mark only the newest ping is answered. RFC 6455 §5.5.3. */
   private latePong: Uint8Array | undefined
-  private waiters: Array<Waiter> = []
+  private waiters: Waiters | undefined
   /** How often the transport has drained: who wants to wait for that sees whether it has come meanwhile. */
   drains = 0
-  private draining: Array<Waiter> = []
   /** A fragmented message is on its way, and no other message may come between. RFC 6455 §5.4. */
   private locked = false
-  private lockWaiter: Waiter | undefined
+  /** An extension takes its time with a message of so many bytes, and no other message may overtake it. */
+  private encoding: number | undefined
+  private hasEnded = false
   private readonly stream: ByteStream
   private readonly encoder: FrameEncoder
   private readonly highWaterMark: number
@@ -71,19 +70,19 @@ export class Outbox {
     this.highWaterMark = highWaterMark
   }
 
-  /** Whether a message is copied when it is sent, so that its memory is the sender's again at once. */
-  static copies(message: Message): boolean {
-    return typeof message === "string" || message.length <= COPIED
-  }
-
   /** Whether a message can be sent now, without a look at the marks. */
   get isFree(): boolean {
-    return !this.congested && !this.locked && this.waiters.length === 0
+    return !this.congested && this.isTurn
   }
 
   /** Whether a message can be sent now. */
   get isOpenForMessages(): boolean {
-    return !this.locked && this.waiters.length === 0 && !this.isFull()
+    return this.isTurn && !this.isFull()
+  }
+
+  /** Nobody is in the middle of a message, and nobody comes before. */
+  private get isTurn(): boolean {
+    return !this.locked && this.encoding === undefined && this.waiters?.turns.isEmpty !== false
   }
 
   isFull(): boolean {
@@ -94,15 +93,16 @@ export class Outbox {
   bufferedAmount(): number {
     const own = this.own === undefined ? 0 : this.own.end - this.own.start
     const inShared = owner === this ? shared.end - shared.start : 0
-    return own + inShared + this.preparedSize + this.stream.bufferedAmount()
+    return own + inShared + this.preparedSize + (this.encoding ?? 0) + this.stream.bufferedAmount()
   }
 
   /**
    * Puts a message among what is to be sent. False where its memory is the
-   * transport's for a while: `onDrain` says when it is free again.
+   * transport's for a while, or an extension takes its time: `onDrain` says
+   * when that is over.
    */
-  message(message: Message): boolean {
-    if (this.encoder.transforms) return this.transformed(message)
+  message(message: Message, compress?: boolean | undefined): boolean {
+    if (this.encoder.transforms) return this.transformed(message, compress)
     if (typeof message === "string") return this.frame(Opcode.Text, true, message)
     return this.frame(Opcode.Binary, true, message)
   }
@@ -126,11 +126,27 @@ export class Outbox {
     return true
   }
 
-  private transformed(message: Message): boolean {
-    const isText = typeof message === "string"
-    const bytes = isText ? utf8.encode(message) : message
-    const { payload, rsv } = this.encoder.transform(bytes)
-    return this.bytes(isText ? Opcode.Text : Opcode.Binary, true, payload, rsv, isText || payload !== bytes)
+  private transformed(message: Message, compress: boolean | undefined): boolean {
+    const opcode = typeof message === "string" ? Opcode.Text : Opcode.Binary
+    const encoded = this.encoder.transform(message, compress)
+    if (typeof encoded !== "function") {
+      const { payload, rsv } = encoded
+      if (payload === message) return this.bytes(opcode, true, payload, rsv, false)
+      // An extension's memory is not ours to keep, so what is not copied anyway is copied here.
+      const ours = payload.length > COPIED ? copyOf(payload, 0, payload.length) : payload
+      return this.bytes(opcode, true, ours, rsv, true)
+    }
+    this.encoding = message.length
+    encoded((encoded) => this.encoded(opcode, encoded))
+    return false
+  }
+
+  /** An extension that has taken its time is done. */
+  private encoded(opcode: Opcode, { payload, rsv }: Encoded): void {
+    this.encoding = undefined
+    if (this.hasEnded) return
+    this.bytes(opcode, true, payload, rsv, true)
+    if (!this.congested) this.hasDrained()
   }
 
   /** A payload that goes out from where it lies; a client masks, and does that in a copy. */
@@ -245,14 +261,18 @@ export class Outbox {
       this.control(Opcode.Pong, payload)
     }
     this.flush()
-    if (this.congested) return
+    if (!this.congested && this.encoding === undefined) this.hasDrained()
+  }
+
+  private hasDrained(): void {
     this.drains++
-    for (const waiter of this.draining.splice(0)) waiter.proceed()
+    for (const proceed of this.waiters?.drains.takeAll() ?? []) proceed()
     this.proceed()
   }
 
   /** The connection will not send any more: whoever waits finds that out. */
   end(): void {
+    this.hasEnded = true
     if (owner === this) {
       shared.end = shared.start
       owner = undefined
@@ -261,38 +281,31 @@ export class Outbox {
     this.prepared = []
     this.preparedSize = 0
     this.latePong = undefined
-    const waiting = [...this.draining.splice(0), ...this.waiters.splice(0)]
-    if (this.lockWaiter !== undefined) waiting.push(this.lockWaiter)
-    this.lockWaiter = undefined
-    for (const waiter of waiting) waiter.proceed()
+    this.waiters?.end()
+  }
+
+  private get waiting(): Waiters {
+    this.waiters ??= new Waiters()
+    return this.waiters
   }
 
   /** Calls back when it is this caller's turn to send, and there is room; returns how to take that back. */
-  onTurn(proceed: () => void): () => void {
-    const waiter: Waiter = { proceed }
-    this.waiters.push(waiter)
+  onTurn(proceed: Proceed): TakeBack {
+    const takeBack = this.waiting.turns.add(proceed)
     return () => {
-      this.waiters = this.waiters.filter((other) => other !== waiter)
+      takeBack()
       this.proceed()
     }
   }
 
   /** Calls back when there is room for the next fragment of the message that has the lock. */
-  onRoom(proceed: () => void): () => void {
-    const waiter: Waiter = { proceed }
-    this.lockWaiter = waiter
-    return () => {
-      if (this.lockWaiter === waiter) this.lockWaiter = undefined
-    }
+  onRoom(proceed: Proceed): TakeBack {
+    return this.waiting.room.add(proceed)
   }
 
   /** Calls back when the transport has sent all that it has now. */
-  onDrain(proceed: () => void): () => void {
-    const waiter: Waiter = { proceed }
-    this.draining.push(waiter)
-    return () => {
-      this.draining = this.draining.filter((other) => other !== waiter)
-    }
+  onDrain(proceed: Proceed): TakeBack {
+    return this.waiting.drains.add(proceed)
   }
 
   lock(): void {
@@ -305,14 +318,13 @@ export class Outbox {
   }
 
   private proceed(): void {
+    if (this.waiters === undefined || this.encoding !== undefined) return
+    const { room, turns } = this.waiters
     if (this.locked) {
-      if (this.lockWaiter === undefined || this.isFull()) return
-      const { proceed } = this.lockWaiter
-      this.lockWaiter = undefined
-      proceed()
+      if (!this.isFull()) room.next()
       return
     }
-    while (this.waiters.length > 0 && !this.locked && !this.isFull()) this.waiters.shift()!.proceed()
+    while (!turns.isEmpty && !this.locked && this.encoding === undefined && !this.isFull()) turns.next()
   }
 
   /** Memory with room for so many bytes behind its end, in the order of what was sent before. */

@@ -21,9 +21,13 @@ export type ReceiveError = ConnectionClosed | ConcurrencyError
 export const TypeId: unique symbol = Symbol.for("effect-websockets/Connection")
 export type TypeId = typeof TypeId
 
-/** Whether an effect is a result already, or could be done at once. */
-const isDone = (effect: Effect.Effect<unknown, unknown, unknown>): boolean =>
-  effect instanceof Send ? effect.now() : Exit.isExit(effect) && Exit.isSuccess(effect)
+type Any<E, R> = Effect.Effect<unknown, E, R>
+
+/** What is left of an effect once what can be done at once is done: undefined where it was a success already, or became one. */
+const begun = <E, R>(effect: Any<E, R>): Any<E, R> | undefined => {
+  if (effect instanceof Send) return effect.start() as Any<E, R> | undefined
+  return Exit.isExit(effect) && Exit.isSuccess(effect) ? undefined : effect
+}
 
 /** A function of the user's that throws is a defect of the effect that it should have given. */
 const called = <A, E, R>(make: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
@@ -126,8 +130,8 @@ export class Reading {
       const step = (): Next => (inbox.isReady ? body(inbox) : inbox.isEnded ? Effect.void : wait(fiber, runtimeFlags))
       const ahead = (): Next | undefined => {
         while (!inbox.isEmpty()) {
-          const effect = called(() => body(inbox))
-          if (!isDone(effect)) return effect
+          const left = begun(called(() => body(inbox)))
+          if (left !== undefined) return left
         }
         inbox.idle()
         return inbox.isEnded ? Effect.void : undefined

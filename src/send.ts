@@ -5,27 +5,31 @@ import type { Message } from "./inbox.js"
 
 /** Where a message goes. */
 export interface Target {
-  /** Sends a message if that needs no waiting; says whether it did. */
-  readonly sendNow: (message: Message) => boolean
-  readonly sendLater: (message: Message) => Effect.Effect<void, ConnectionClosed>
+  /** Sends a message: undefined when that is done, or else what is left to be done. */
+  readonly startSend: (
+    message: Message,
+    compress?: boolean | undefined
+  ) => Effect.Effect<void, ConnectionClosed> | undefined
 }
 
 /** `connection.send(message)`: an Effect that can be done without a fiber, as long as it has to wait for nothing. */
 export class Send extends Effectable.Class<void, ConnectionClosed> {
   private readonly target: Target
   private readonly message: Message
+  private readonly compress: boolean | undefined
 
-  constructor(target: Target, message: Message) {
+  constructor(target: Target, message: Message, compress?: boolean | undefined) {
     super()
     this.target = target
     this.message = message
+    this.compress = compress
   }
 
-  now(): boolean {
-    return this.target.sendNow(this.message)
+  start(): Effect.Effect<void, ConnectionClosed> | undefined {
+    return this.target.startSend(this.message, this.compress)
   }
 
   override commit(): Effect.Effect<void, ConnectionClosed> {
-    return this.now() ? Effect.void : this.target.sendLater(this.message)
+    return this.start() ?? Effect.void
   }
 }

@@ -1,6 +1,6 @@
 import * as Duration from "effect/Duration"
-import type { Settings } from "./lifecycle.js"
-import { defaultLimits } from "./protocol/FrameDecoder.js"
+import { defaultLimits, type Limits } from "./protocol/FrameDecoder.js"
+import type { Intervals } from "./watch.js"
 
 /** A connection's settings, the same for both ends. Durations may be `Duration.infinity`, sizes and counts `Infinity`. */
 export interface ConnectionOptions {
@@ -35,6 +35,14 @@ export const defaults = {
   receiveHighWaterMark: 262_144,
   sendHighWaterMark: 262_144
 } as const
+
+/** A connection's settings as numbers: milliseconds, bytes, counts; Infinity turns a deadline off. */
+export interface Settings extends Limits, Intervals {
+  readonly closeTimeout: number
+  readonly maxPingsPerSecond: number
+  readonly receiveHighWaterMark: number
+  readonly sendHighWaterMark: number
+}
 
 /** The milliseconds of an option that is a duration; what is none is the programmer's fault and throws. */
 export const milliseconds = (name: string, input: Duration.DurationInput): number => {

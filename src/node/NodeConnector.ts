@@ -10,6 +10,7 @@ import { Connector, type Destination, type Reply } from "../Transport.js"
 import { type Operation, TransportError } from "../TransportError.js"
 import { NodeByteStream } from "./byteStream.js"
 import { headersOf } from "./exchange.js"
+import * as NodeDeflate from "./NodeDeflate.js"
 
 /** How servers are reached. */
 export interface ConnectorOptions {
@@ -31,11 +32,14 @@ export interface ClientTls extends Omit<ConnectionOptions, "host" | "port" | "pa
 /** The body of a refusal is kept up to here, in bytes. */
 const MAX_BODY = 1_048_576
 
-/** Reaches servers over TCP, TLS and Unix sockets, with node's HTTP/1.1. */
+/** Reaches servers over TCP, TLS and Unix sockets, with node's HTTP/1.1; brings compressors for those that want them. */
 export const layerWith = (options: ConnectorOptions): Layer.Layer<Connector> =>
-  Layer.succeed(Connector, {
-    exchange: (destination, request) => exchange(options, destination, request)
-  })
+  Layer.merge(
+    Layer.succeed(Connector, {
+      exchange: (destination, request) => exchange(options, destination, request)
+    }),
+    NodeDeflate.layer
+  )
 
 export const layer: Layer.Layer<Connector> = layerWith({})
 

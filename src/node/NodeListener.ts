@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream"
 import { type TlsOptions, Server as TlsServer } from "node:tls"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -14,6 +15,7 @@ import { maxTarget } from "../protocol/Handshake.js"
 import { type Acceptor, type Address, Listener } from "../Transport.js"
 import { addressOf, unixAddress } from "./addresses.js"
 import * as exchange from "./exchange.js"
+import * as NodeDeflate from "./NodeDeflate.js"
 
 /** Certificate and key of a server, and whatever else `tls.createServer` takes. */
 export interface ServerTls extends Omit<TlsOptions, "key"> {
@@ -38,9 +40,13 @@ export interface ListenOptions {
   readonly tls?: ServerTls | undefined
 }
 
+/** A listener, and compressors for those that it serves. */
+const layerOf = (listener: Context.Tag.Service<Listener>): Layer.Layer<Listener> =>
+  Layer.merge(Layer.succeed(Listener, listener), NodeDeflate.layer)
+
 /** Listens for TCP, TLS or Unix sockets by a server of its own. */
 export const layer = (options: ListenOptions): Layer.Layer<Listener> =>
-  Layer.succeed(Listener, {
+  layerOf({
     listen: (acceptor) =>
       Effect.gen(function* () {
         const server = yield* Effect.try({
@@ -63,7 +69,7 @@ export const layerConfig = (options: Config.Config.Wrap<ListenOptions>): Layer.L
  * our listeners leave it, behind the connections.
  */
 export const fromServer = (server: HttpServer | HttpsServer | NetServer | TlsServer): Layer.Layer<Listener> =>
-  Layer.succeed(Listener, {
+  layerOf({
     listen: (acceptor) =>
       Effect.gen(function* () {
         if (server instanceof HttpServer || server instanceof HttpsServer) {
@@ -87,7 +93,7 @@ export const fromServer = (server: HttpServer | HttpsServer | NetServer | TlsSer
 
 /** Serves one peer, at the other end of a stream that is open already. */
 export const fromDuplex = (duplex: Duplex): Layer.Layer<Listener> =>
-  Layer.succeed(Listener, {
+  layerOf({
     listen: (acceptor) =>
       Effect.map(servedConnections(acceptor), (http): ReadonlyArray<Address> => {
         http.emit("connection", duplex)

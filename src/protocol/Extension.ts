@@ -18,14 +18,33 @@ export interface Entry {
   readonly parameters: Parameters
 }
 
-/** What an agreed extension does to the payload of whole messages, on one connection. */
+/** A result that is there, or a function that takes who is to be given it later: once, and never while it is called. */
+export type Eventual<A> = A | ((done: (result: A) => void) => void)
+
+/** Payloads up to so many bytes are to be encoded at once: a message that needs no waiting then needs none here either. */
+export const encodedAtOnce = 32_768
+
+/**
+ * What an agreed extension does to the payload of whole messages, on one
+ * connection, whose messages it sees one after the other in each direction.
+ *
+ * A payload is the caller's again when a method returns: what is needed later
+ * is copied. A result may lie in memory that is used again for the next one of
+ * any connection; one that comes later is the caller's.
+ */
 export interface Codec {
-  /** The reserved bits that are the extension's: RSV1 (4), RSV2 (2), RSV3 (1). RFC 6455 §5.2. */
+  /** The reserved bits that are the extension's: RSV1 (4), RSV2 (2), RSV3 (1); with 0 it decodes every message. RFC 6455 §5.2. */
   readonly rsv: number
-  /** The payload of a message to send, or undefined to leave this one as it is, without the reserved bits. */
-  readonly encode: (payload: Uint8Array) => Uint8Array | undefined
+  /**
+   * The payload of a message to send, or undefined to leave this one as it is, without the reserved bits.
+   *
+   * @param compress what the sender wants for this message; without it the extension decides.
+   */
+  readonly encode: (payload: Uint8Array, compress?: boolean | undefined) => Eventual<Uint8Array> | undefined
   /** The payload of a received message that has the reserved bits; more than `limit` bytes of it are a violation. */
-  readonly decode: (payload: Uint8Array, limit: number) => Uint8Array | Violation
+  readonly decode: (payload: Uint8Array, limit: number) => Eventual<Uint8Array | Violation>
+  /** The connection is over: frees what is held for it, also while a result is still to come. */
+  readonly end?: (() => void) | undefined
 }
 
 export interface Extension {
@@ -49,20 +68,46 @@ export const reservedBits = (codecs: ReadonlyArray<Codec>): number | undefined =
   return bits
 }
 
+/** A payload as the codecs made it, and the reserved bits of those that did. */
+export interface Encoded {
+  readonly payload: Uint8Array
+  readonly rsv: number
+}
+
+/** Goes on with a result, now or when it is there. */
+const settle = <A>(result: Eventual<A>, done: (result: A) => void): void => {
+  if (typeof result === "function") (result as (done: (result: A) => void) => void)(done)
+  else done(result)
+}
+
 /** Sends a message's payload through the codecs in the order in which they were agreed. */
 export const encode = (
   codecs: ReadonlyArray<Codec>,
-  payload: Uint8Array
-): { readonly payload: Uint8Array; readonly rsv: number } => {
-  let current = payload
-  let rsv = 0
-  for (const codec of codecs) {
-    const next = codec.encode(current)
+  payload: Uint8Array,
+  compress?: boolean | undefined
+): Eventual<Encoded> => encodeFrom(codecs, 0, payload, 0, compress)
+
+const encodeFrom = (
+  codecs: ReadonlyArray<Codec>,
+  from: number,
+  unencoded: Uint8Array,
+  bits: number,
+  compress: boolean | undefined
+): Eventual<Encoded> => {
+  let payload = unencoded
+  let rsv = bits
+  for (let i = from; i < codecs.length; i++) {
+    const codec = codecs[i]!
+    const next = codec.encode(payload, compress)
     if (next === undefined) continue
-    current = next
     rsv |= codec.rsv
+    if (typeof next === "function") {
+      const bits = rsv
+      return (done) => next((payload) => settle(encodeFrom(codecs, i + 1, payload, bits, compress), done))
+    }
+    payload = next
   }
-  return { payload: current, rsv }
+  return { payload, rsv }
 }
 
 /** Takes a received payload back through those codecs whose bits it has, last first. */
@@ -71,17 +116,36 @@ export const decode = (
   payload: Uint8Array,
   rsv: number,
   limit: number
-): Uint8Array | Violation => {
+): Eventual<Uint8Array | Violation> => decodeFrom(codecs, codecs.length - 1, payload, rsv, limit)
+
+const decodeFrom = (
+  codecs: ReadonlyArray<Codec>,
+  from: number,
+  payload: Uint8Array,
+  rsv: number,
+  limit: number
+): Eventual<Uint8Array | Violation> => {
   let current = payload
-  for (let i = codecs.length - 1; i >= 0; i--) {
+  for (let i = from; i >= 0; i--) {
     const codec = codecs[i]!
     if ((rsv & codec.rsv) !== codec.rsv) continue
     const next = codec.decode(current, limit)
-    if (!(next instanceof Uint8Array)) return next
-    if (next.length > limit) {
-      return violation(CloseCode.MessageTooBig, `a message of ${next.length} bytes exceeds maxMessageSize (${limit})`)
+    if (typeof next === "function") {
+      return (done) =>
+        next((result) => {
+          const checked = check(result, limit)
+          if (checked instanceof Uint8Array) settle(decodeFrom(codecs, i - 1, checked, rsv, limit), done)
+          else done(checked)
+        })
     }
-    current = next
+    const checked = check(next, limit)
+    if (!(checked instanceof Uint8Array)) return checked
+    current = checked
   }
   return current
 }
+
+const check = (decoded: Uint8Array | Violation, limit: number): Uint8Array | Violation =>
+  decoded instanceof Uint8Array && decoded.length > limit
+    ? violation(CloseCode.MessageTooBig, `${decoded.length} bytes exceed maxMessageSize (${limit} bytes)`)
+    : decoded

@@ -2,6 +2,7 @@ import { Assembly, type Piece } from "./assembly.js"
 import * as CloseCode from "./CloseCode.js"
 import * as Extension from "./Extension.js"
 import * as Frame from "./Frame.js"
+import * as header from "./frameHeader.js"
 import * as mask from "./mask.js"
 import { copyOf } from "./native.js"
 import * as utf8 from "./utf8.js"
@@ -17,7 +18,7 @@ import * as utf8 from "./utf8.js"
  * @see RFC 6455 §5
  */
 
-/** What is read, in the order of the wire. Called from inside `decode`; must neither throw nor decode. */
+/** What is read, in the order of the wire. Called from inside `decode` and `proceed`; must neither throw nor decode. */
 export interface Receiver {
   readonly message: (message: string | Uint8Array) => void
   /** A part of a message that was asked for in fragments; text is never cut inside a character. */
@@ -26,6 +27,8 @@ export interface Receiver {
   readonly pong: (payload: Uint8Array) => void
   /** The peer's close frame: the last thing that is read. */
   readonly close: (close: Frame.Close) => void
+  /** An extension that has taken its time is done: `proceed` is to be called. Never from inside `decode`; needed where there are such extensions. */
+  readonly decoded?: () => void
 }
 
 export interface Limits {
@@ -50,7 +53,8 @@ export interface Options extends Limits {
 /** The longest header: two bytes, eight of length, four of masking key. */
 const MAX_HEADER = 14
 
-const wrong = (reason: string): Frame.Violation => Frame.violation(CloseCode.ProtocolError, reason)
+/** Instead of an offset: nothing more is read. */
+const FAILED = -1
 
 const tooBig = (size: number, option: string, limit: number): Frame.Violation =>
   Frame.violation(CloseCode.MessageTooBig, `${size} bytes exceed ${option} (${limit} bytes)`)
@@ -63,6 +67,8 @@ export class FrameDecoder {
   private readonly limits: Limits
   private readonly codecs: ReadonlyArray<Extension.Codec>
   private readonly rsvBits: number
+  /** An extension without a bit of its own decodes every message. */
+  private readonly decodesAll: boolean
 
   /** A header that the end of a chunk cut; made when that first happens. */
   private cut: Uint8Array | undefined
@@ -87,6 +93,9 @@ export class FrameDecoder {
   /** Whether a part of the current message has been handed over. */
   private handedOver = false
   private discarding = false
+  /** An extension takes its time with a message: what has come behind it, and what became of it once that is known. */
+  private held: Array<Uint8Array> | undefined
+  private result: { readonly payload: Uint8Array | Frame.Violation; readonly isText: boolean } | undefined
   private ended = false
   private failed: Frame.Violation | undefined
 
@@ -96,11 +105,25 @@ export class FrameDecoder {
     this.limits = options
     this.codecs = options.codecs ?? []
     this.rsvBits = Extension.reservedBits(this.codecs) ?? 0
+    this.decodesAll = this.codecs.some(({ rsv }) => rsv === 0)
   }
 
   /** Whether a message has begun and is not complete. */
   get isPartial(): boolean {
-    return !this.ended && (this.message !== undefined || this.inPayload || this.cutLength > 0)
+    if (this.ended || this.held !== undefined) return false
+    return this.message !== undefined || this.inPayload || this.cutLength > 0
+  }
+
+  /** Whether an extension takes its time: what comes meanwhile is kept, so that nothing overtakes the message. */
+  get isSuspended(): boolean {
+    return this.held !== undefined
+  }
+
+  /** Nothing will be read any more; what extensions hold for this connection is freed by whoever made them. */
+  end(): void {
+    this.ended = true
+    this.held = undefined
+    this.message = undefined
   }
 
   /** From now on data is checked and counted, but neither kept nor handed over: our close frame is out. RFC 6455 §5.5.1. */
@@ -114,7 +137,7 @@ export class FrameDecoder {
     this.inFragments = true
     const { message } = this
     // What an extension has encoded is handed over whole, once it is decoded.
-    if (message !== undefined && message.rsv === 0 && !this.discarding) this.handOver(message, false)
+    if (message !== undefined && !message.isEncoded && !this.discarding) this.handOver(message, false)
   }
 
   /** Takes `receiveFragments` back; false when a part has been handed over already, and the rest will be. */
@@ -126,6 +149,26 @@ export class FrameDecoder {
 
   /** Reads a chunk, which is ours to change until this returns; after a violation or a close frame nothing is read any more. */
   decode(chunk: Uint8Array): Frame.Violation | undefined {
+    if (this.held === undefined) return this.read(chunk)
+    this.held.push(copyOf(chunk, 0, chunk.length))
+    return undefined
+  }
+
+  /** Goes on behind a message for which an extension has taken its time. */
+  proceed(): Frame.Violation | undefined {
+    const { held, result } = this
+    if (held === undefined || result === undefined) return undefined
+    this.held = undefined
+    this.result = undefined
+    if (this.deliverDecoded(result.payload, result.isText) === FAILED) return this.failed
+    for (let chunk = held.shift(); chunk !== undefined; chunk = held.shift()) {
+      const violation = this.decode(chunk)
+      if (violation !== undefined) return violation
+    }
+    return undefined
+  }
+
+  private read(chunk: Uint8Array): Frame.Violation | undefined {
     let at = 0
     const end = chunk.length
     while (at < end && !this.ended) {
@@ -141,17 +184,17 @@ export class FrameDecoder {
     return undefined
   }
 
-  private fail(violation: Frame.Violation): -1 {
+  private fail(violation: Frame.Violation): typeof FAILED {
     this.ended = true
     this.failed = violation
     this.message = undefined
     this.control = undefined
-    return -1
+    return FAILED
   }
 
   /** Reads a frame that begins at an offset; returns where the next one begins, or -1 after a violation. */
   private takeFrame(bytes: Uint8Array, at: number, end: number): number {
-    const size = headerLength(bytes, at, end, this.masked)
+    const size = header.sizeOf(bytes, at, end, this.masked)
     if (at + size > end) {
       // What is there of a header can already be wrong, and a peer may wait for our answer before it sends the rest.
       if (end - at >= 2) {
@@ -174,7 +217,7 @@ export class FrameDecoder {
     let at = from
     while (at < end) {
       cut[this.cutLength++] = bytes[at++]!
-      const size = headerLength(cut, 0, this.cutLength, this.masked)
+      const size = header.sizeOf(cut, 0, this.cutLength, this.masked)
       if (this.cutLength === 2) {
         const violation = this.checkStart(cut[0]!, cut[1]!)
         if (violation !== undefined) return this.fail(violation)
@@ -189,35 +232,9 @@ export class FrameDecoder {
     return at
   }
 
-  /** What the first two bytes of a frame must satisfy. */
+  /** What the first two bytes of a frame must satisfy, where this message and these extensions are. */
   private checkStart(first: number, second: number): Frame.Violation | undefined {
-    const opcode = first & 0x0f
-    const rsv = (first >>> 4) & 0x07
-    const fin = first >= 0x80
-    // §5.1: a client masks all its frames, a server none.
-    if (second >= 0x80 !== this.masked) {
-      return wrong(this.masked ? "frame of a client without a mask" : "frame of a server with a mask")
-    }
-    if (Frame.isControl(opcode)) {
-      if (opcode > Frame.Opcode.Pong) return wrong(`reserved opcode ${opcode}`)
-      // §5.5: at most 125 bytes, never fragmented.
-      if ((second & 0x7f) > Frame.maxControlPayload) return wrong("control frame longer than 125 bytes")
-      if (!fin) return wrong("fragmented control frame")
-      // §5.2: no extension that we know gives these bits a meaning in control frames.
-      if (rsv !== 0) return wrong("control frame with reserved bits set")
-      return undefined
-    }
-    if (opcode > Frame.Opcode.Binary) return wrong(`reserved opcode ${opcode}`)
-    if (opcode === Frame.Opcode.Continuation) {
-      // §5.4: a continuation belongs to a message that has begun, and nothing else may come inside of one.
-      if (this.message === undefined) return wrong("continuation without a message to continue")
-      if (rsv !== 0) return wrong("continuation with reserved bits set")
-      return undefined
-    }
-    if (this.message !== undefined) return wrong("new message inside of a fragmented one")
-    // §5.2: bits that no agreed extension owns must be 0.
-    if ((rsv & ~this.rsvBits) !== 0) return wrong("reserved bits set without an extension that uses them")
-    return undefined
+    return header.check(first, second, this.masked, this.message !== undefined, this.rsvBits)
   }
 
   /** Reads a whole header and gets ready for its payload. */
@@ -226,22 +243,13 @@ export class FrameDecoder {
     const second = bytes[at + 1]!
     const violation = this.checkStart(first, second)
     if (violation !== undefined) return violation
-    let length = second & 0x7f
-    if (length === 126) {
-      length = (bytes[at + 2]! << 8) | bytes[at + 3]!
-      // §5.2: the minimal number of bytes must be used.
-      if (length < 126) return wrong("length not in its shortest form")
-    } else if (length === 127) {
-      // §5.2: the most significant bit must be 0.
-      if (bytes[at + 2]! >= 0x80) return wrong("length above 2^63")
-      length = readUint32(bytes, at + 2) * 0x100000000 + readUint32(bytes, at + 6)
-      if (length < 65536) return wrong("length not in its shortest form")
-    }
+    const length = header.readLength(bytes, at)
+    if (typeof length !== "number") return length
     this.opcode = first & 0x0f
     this.fin = first >= 0x80
     this.length = length
     this.missing = length
-    this.key = this.masked ? readUint32(bytes, at + size - 4) : 0
+    this.key = this.masked ? header.readUint32(bytes, at + size - 4) : 0
     this.inPayload = true
     return Frame.isControl(this.opcode) ? undefined : this.begin((first >>> 4) & 0x07)
   }
@@ -281,57 +289,67 @@ export class FrameDecoder {
 
   /** The hot path: a message that is one frame, all of it in this chunk. */
   private takeMessage(bytes: Uint8Array, at: number, to: number): number {
-    if (this.rsv !== 0) {
-      if (this.discarding) return to
-      const payload = Extension.decode(this.codecs, copyOf(bytes, at, to), this.rsv, this.limits.maxMessageSize)
-      if (!(payload instanceof Uint8Array)) return this.fail(payload)
-      return this.deliver(payload, 0, payload.length, this.opcode === Frame.Opcode.Text, payload) ?? to
-    }
-    return this.deliver(bytes, at, to, this.opcode === Frame.Opcode.Text, undefined) ?? to
+    const isText = this.opcode === Frame.Opcode.Text
+    if (this.rsv !== 0 || this.decodesAll) return this.takeEncoded(bytes.subarray(at, to), this.rsv, isText, bytes, to)
+    return this.deliver(bytes, at, to, isText) ?? to
   }
 
-  /** Hands a message over; `owned` is its payload where that is already memory of its own. */
-  private deliver(bytes: Uint8Array, at: number, to: number, isText: boolean, owned: Uint8Array | undefined) {
+  /** Hands a message over. */
+  private deliver(bytes: Uint8Array, at: number, to: number, isText: boolean): typeof FAILED | undefined {
     if (isText) {
       const text = utf8.decode(bytes, at, to)
       if (text === undefined) return this.fail(notUtf8)
       if (!this.discarding) this.receiver.message(text)
     } else if (!this.discarding) {
-      this.receiver.message(owned ?? copyOf(bytes, at, to))
+      this.receiver.message(copyOf(bytes, at, to))
     }
     return undefined
+  }
+
+  /** Takes the extensions' doing back, at once or later; then the rest of the chunk waits. */
+  private takeEncoded(payload: Uint8Array, rsv: number, isText: boolean, chunk: Uint8Array, to: number): number {
+    if (this.discarding) return to
+    const decoded = Extension.decode(this.codecs, payload, rsv, this.limits.maxMessageSize)
+    if (typeof decoded !== "function") return this.deliverDecoded(decoded, isText) ?? to
+    this.held = to < chunk.length ? [copyOf(chunk, to, chunk.length)] : []
+    decoded((payload) => {
+      if (this.held === undefined) return
+      this.result = { payload, isText }
+      this.receiver.decoded?.()
+    })
+    return chunk.length
+  }
+
+  private deliverDecoded(payload: Uint8Array | Frame.Violation, isText: boolean): typeof FAILED | undefined {
+    return payload instanceof Uint8Array ? this.deliver(payload, 0, payload.length, isText) : this.fail(payload)
   }
 
   /** A part of a message: a fragment, or a piece of a frame that is still arriving. */
   private takePart(bytes: Uint8Array, at: number, to: number): number {
     let { message } = this
     if (message === undefined) {
-      message = new Assembly(this.opcode === Frame.Opcode.Text, this.rsv, this.discarding)
+      const isEncoded = this.rsv !== 0 || this.decodesAll
+      message = new Assembly(this.opcode === Frame.Opcode.Text, this.rsv, this.discarding, isEncoded)
       message.expect(this.length, this.fin)
       this.message = message
     }
     if (!message.append(bytes, at, to)) return this.fail(notUtf8)
     const complete = this.missing === 0 && this.fin
     if (complete) this.message = undefined
-    if (this.inFragments && message.rsv === 0) {
+    if (this.inFragments && !message.isEncoded) {
       if (complete && !message.isWhole()) return this.fail(notUtf8)
       if (!this.discarding) this.handOver(message, complete)
       return to
     }
-    return complete ? this.completeMessage(message, to) : to
+    return complete ? this.completeMessage(message, bytes, to) : to
   }
 
-  private completeMessage(message: Assembly, to: number): number {
+  private completeMessage(message: Assembly, chunk: Uint8Array, to: number): number {
     this.inFragments = false
+    if (message.isEncoded) return this.takeEncoded(message.view, message.rsv, message.isText, chunk, to)
     if (!message.isWhole()) return this.fail(notUtf8)
-    if (this.discarding) return to
-    if (message.rsv === 0) {
-      this.receiver.message(message.take())
-      return to
-    }
-    const payload = Extension.decode(this.codecs, message.takeBytes(), message.rsv, this.limits.maxMessageSize)
-    if (!(payload instanceof Uint8Array)) return this.fail(payload)
-    return this.deliver(payload, 0, payload.length, message.isText, payload) ?? to
+    if (!this.discarding) this.receiver.message(message.take())
+    return to
   }
 
   private handOver(message: Assembly, final: boolean): void {
@@ -370,13 +388,3 @@ export class FrameDecoder {
     }
   }
 }
-
-/** How long the header at an offset is, as far as its first two bytes tell; 2 when they are not all there. */
-const headerLength = (bytes: Uint8Array, at: number, end: number, masked: boolean): number => {
-  if (end - at < 2) return 2
-  const length = bytes[at + 1]! & 0x7f
-  return (length < 126 ? 2 : length === 126 ? 4 : 10) + (masked ? 4 : 0)
-}
-
-const readUint32 = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0

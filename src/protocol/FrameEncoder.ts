@@ -1,6 +1,7 @@
 import * as Extension from "./Extension.js"
 import * as Frame from "./Frame.js"
 import * as mask from "./mask.js"
+import { allocateArena } from "./native.js"
 import * as utf8 from "./utf8.js"
 
 /**
@@ -23,6 +24,16 @@ export interface Options {
 /** The longest header: two bytes, eight of length, four of masking key. */
 export const maxHeader = 14
 
+/** Where texts become bytes for extensions, which are done with them when they return. */
+let texts: Uint8Array | undefined
+
+/** A text's bytes; those of a short one lie where the next one's will. */
+const bytesOf = (text: string): Uint8Array => {
+  if (text.length * 3 > Extension.encodedAtOnce) return utf8.encode(text)
+  texts ??= allocateArena(Extension.encodedAtOnce)
+  return texts.subarray(0, utf8.write(texts, text, 0))
+}
+
 export class FrameEncoder {
   /** Whether payloads are masked, so that a caller's bytes cannot go out as they are. */
   readonly masked: boolean
@@ -40,9 +51,9 @@ export class FrameEncoder {
     return this.codecs.length > 0
   }
 
-  /** The payload that the agreed extensions make of a message, and their reserved bits. */
-  transform(payload: Uint8Array): { readonly payload: Uint8Array; readonly rsv: number } {
-    return Extension.encode(this.codecs, payload)
+  /** The payload that the agreed extensions make of a message, under the terms of a codec, and their reserved bits. */
+  transform(message: string | Uint8Array, compress?: boolean | undefined): Extension.Eventual<Extension.Encoded> {
+    return Extension.encode(this.codecs, typeof message === "string" ? bytesOf(message) : message, compress)
   }
 
   /**

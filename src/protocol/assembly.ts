@@ -25,10 +25,13 @@ export class Assembly {
   readonly isText: boolean
   /** The reserved bits of its first frame: which extensions have to decode it. */
   readonly rsv: number
+  /** Its bytes are what extensions have made of it. */
+  readonly isEncoded: boolean
 
-  constructor(isText: boolean, rsv: number, dropped: boolean) {
+  constructor(isText: boolean, rsv: number, dropped: boolean, isEncoded = rsv !== 0) {
     this.isText = isText
     this.rsv = rsv
+    this.isEncoded = isEncoded
     this.dropped = dropped
   }
 
@@ -51,7 +54,7 @@ export class Assembly {
   /** Adds payload, copied out of the chunk; false as soon as a text cannot be UTF-8. */
   append(chunk: Uint8Array, start: number, end: number): boolean {
     // The bytes of a text that an extension has encoded are no text yet.
-    if (this.isText && this.rsv === 0) {
+    if (this.isText && !this.isEncoded) {
       this.state = utf8.advance(this.state, chunk, start, end)
       if (this.state === utf8.Invalid) return false
     }
@@ -75,15 +78,16 @@ export class Assembly {
     this.length = 0
   }
 
-  /** The bytes, in memory that holds nothing else: what lies behind them is not cleared. */
-  takeBytes(): Uint8Array {
-    const { bytes, length } = this
-    return length === bytes.length ? bytes : copyOf(bytes, 0, length)
+  /** The bytes where they lie, for whoever has no use for them afterwards. */
+  get view(): Uint8Array {
+    return this.bytes.subarray(0, this.length)
   }
 
-  /** The whole message. */
+  /** The whole message; bytes in memory that holds nothing else, as what lies behind them is not cleared. */
   take(): string | Uint8Array {
-    return this.isText ? this.textTo(this.length) : this.takeBytes()
+    const { bytes, length } = this
+    if (this.isText) return this.textTo(length)
+    return length === bytes.length ? bytes : copyOf(bytes, 0, length)
   }
 
   /** The text up to an offset where no character is cut: `append` has validated it, so there is one. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import * as Extension from "../../src/protocol/Extension.js"
 import { violation } from "../../src/protocol/Frame.js"
-import { hex, inverting, unhex } from "./helpers.js"
+import { inverting, unhex } from "./helpers.js"
 
 /** Writes its mark behind a payload and takes it off again. */
 const marking = (rsv: number, mark: number): Extension.Codec => ({
@@ -14,6 +14,27 @@ const passing: Extension.Codec = {
   rsv: 4,
   encode: () => undefined,
   decode: () => violation(1007, "was never encoded")
+}
+
+/** The same, later: when the test says so. */
+const slow = (codec: Extension.Codec, waiting: Array<() => void>): Extension.Codec => {
+  const later = <A>(result: Extension.Eventual<A>): Extension.Eventual<A> => {
+    if (typeof result === "function") return result
+    return (done) => void waiting.push(() => done(result))
+  }
+  return {
+    rsv: codec.rsv,
+    encode: (payload) => later(codec.encode(payload) as Uint8Array),
+    decode: (payload, limit) => later(codec.decode(payload, limit))
+  }
+}
+
+/** What becomes of a result that comes later. */
+const eventually = <A>(result: Extension.Eventual<A>): ReadonlyArray<A> => {
+  const seen: Array<A> = []
+  if (typeof result !== "function") throw new Error("it was there at once")
+  ;(result as (done: (result: A) => void) => void)((value) => seen.push(value))
+  return seen
 }
 
 /** Makes every byte thrice, without a look at the limit. */
@@ -44,15 +65,13 @@ describe("Extension.reservedBits", () => {
 
 describe("Extension.encode", () => {
   it("goes through the codecs in order and sets the bits of each", () => {
-    const { payload, rsv } = Extension.encode([first, second], unhex("00"))
-    expect([hex(payload), rsv]).toEqual(["00a1b2", 6])
+    expect(Extension.encode([first, second], unhex("00"))).toEqual({ payload: unhex("00a1b2"), rsv: 6 })
   })
 
   it("leaves out the bits of a codec that leaves the message as it is", () => {
     const untouched = unhex("00")
     expect(Extension.encode([passing], untouched)).toEqual({ payload: untouched, rsv: 0 })
-    const { payload, rsv } = Extension.encode([passing, second], untouched)
-    expect([hex(payload), rsv]).toEqual(["00b2", 2])
+    expect(Extension.encode([passing, second], untouched)).toEqual({ payload: unhex("00b2"), rsv: 2 })
   })
 
   it("leaves a message as it is where nothing is agreed", () => {
@@ -78,7 +97,7 @@ describe("Extension.decode", () => {
   it("lets a message of exactly the limit through and no byte more, whatever a codec makes of it", () => {
     expect(Extension.decode([bomb], unhex("0102"), 4, 6)).toEqual(unhex("010201020102"))
     expect(Extension.decode([bomb], unhex("0102"), 4, 5)).toEqual(
-      violation(1009, "a message of 6 bytes exceeds maxMessageSize (5)")
+      violation(1009, "6 bytes exceed maxMessageSize (5 bytes)")
     )
   })
 
@@ -93,5 +112,57 @@ describe("Extension.decode", () => {
     }
     Extension.decode([codec, inverting(2)], unhex("00"), 4, 77)
     expect(limits).toEqual([77])
+  })
+
+  it("decodes every message by a codec that has no bit", () => {
+    expect(Extension.decode([marking(0, 0xc3), first], unhex("00c3a1"), 4, 9)).toEqual(unhex("00"))
+    expect(Extension.decode([marking(0, 0xc3), first], unhex("00c3"), 0, 9)).toEqual(unhex("00"))
+  })
+})
+
+describe("a codec that takes its time", () => {
+  it.each([
+    ["first", true, false],
+    ["second", false, true],
+    ["one of two", true, true]
+  ])("is waited for, as the %s of the chain", (_, isFirstSlow, isSecondSlow) => {
+    const waiting: Array<() => void> = []
+    const chain = [isFirstSlow ? slow(first, waiting) : first, isSecondSlow ? slow(second, waiting) : second]
+    const run = () => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) next()
+    }
+    const encoded = eventually(Extension.encode(chain, unhex("00")))
+    expect(encoded).toEqual([])
+    run()
+    expect(encoded).toEqual([{ payload: unhex("00a1b2"), rsv: 6 }])
+    const decoded = eventually(Extension.decode(chain, unhex("00a1b2"), 6, 9))
+    expect(decoded).toEqual([])
+    run()
+    expect(decoded).toEqual([unhex("00")])
+  })
+
+  it("ends the chain with its violation, and with more than the limit", () => {
+    const waiting: Array<() => void> = []
+    const chain = [first, slow(second, waiting)]
+    const wrong = eventually(Extension.decode(chain, unhex("00"), 6, 9))
+    const large = eventually(Extension.decode([slow(bomb, waiting)], unhex("0102"), 4, 5))
+    for (const run of waiting) run()
+    expect(wrong).toEqual([violation(1007, "no mark 178")])
+    expect(large).toEqual([violation(1009, "6 bytes exceed maxMessageSize (5 bytes)")])
+  })
+
+  it("is told what the sender wants for the message", () => {
+    const wishes: Array<boolean | undefined> = []
+    const codec: Extension.Codec = {
+      ...first,
+      encode: (_, compress) => {
+        wishes.push(compress)
+        return undefined
+      }
+    }
+    Extension.encode([codec, { ...codec, rsv: 2 }], unhex("00"), true)
+    Extension.encode([codec], unhex("00"), false)
+    Extension.encode([codec], unhex("00"))
+    expect(wishes).toEqual([true, true, false, undefined])
   })
 })

@@ -75,7 +75,7 @@ describe("FrameDecoder, the size of frames and messages", () => {
       decode: (payload: Uint8Array) => join(payload, payload)
     }
     const options = { codecs: [doubling], maxMessageSize: 4 }
-    const violation = [["violation", 1009, "a message of 6 bytes exceeds maxMessageSize (4)"]]
+    const violation = [["violation", 1009, "6 bytes exceed maxMessageSize (4 bytes)"]]
     expect(reading(options).read("c2 02 0102")).toEqual([["binary", "01020102"]])
     expect(reading(options).read("c2 03 010203")).toEqual(violation)
     expect(reading(options).read("42 02 0102  80 01 03")).toEqual(violation)

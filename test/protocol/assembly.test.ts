@@ -17,7 +17,7 @@ const feed = (assembly: Assembly, ...frames: ReadonlyArray<Uint8Array>): boolean
 
 const binary = () => new Assembly(false, 0, false)
 const text = () => new Assembly(true, 0, false)
-const bytesOf = (assembly: Assembly) => assembly.takeBytes()
+const bytesOf = (assembly: Assembly) => (assembly.isText ? assembly.view : (assembly.take() as Uint8Array))
 
 describe("Assembly", () => {
   it("puts a binary message together, and counts it", () => {

@@ -1,0 +1,177 @@
+import { FastCheck as fc } from "effect"
+import { describe, expect, it } from "vitest"
+import type { Codec } from "../../src/protocol/Extension.js"
+import { violation } from "../../src/protocol/Frame.js"
+import { defaultLimits, FrameDecoder, type Options } from "../../src/protocol/FrameDecoder.js"
+import { conversation, damaged, sizes } from "./arbitraries.js"
+import { chop, type Event, hex, invert, inverting, join, reading, unhex } from "./helpers.js"
+
+/** An extension that takes its time with every message: what it has to say it says in `waiting`. */
+const slowly = (codec: Codec) => {
+  const waiting: Array<() => void> = []
+  const slow: Codec = {
+    ...codec,
+    decode: (payload, limit) => {
+      const result = codec.decode(Uint8Array.from(payload), limit)
+      return (done) => void waiting.push(() => (typeof result === "function" ? result(done) : done(result)))
+    }
+  }
+  return { slow, waiting }
+}
+
+/** A decoder with that extension, which goes on by itself once a result is there. */
+const slowReading = (codec: Codec, options: Partial<Options> = {}) => {
+  const { slow, waiting } = slowly(codec)
+  const events: Array<Event> = []
+  const note =
+    (kind: string) =>
+    (payload: Uint8Array): void => {
+      events.push([kind, hex(payload)])
+    }
+  const fail = (violation: ReturnType<FrameDecoder["decode"]>) => {
+    if (violation !== undefined) events.push(["violation", violation.code, violation.reason])
+  }
+  const decoder: FrameDecoder = new FrameDecoder({
+    ...defaultLimits,
+    role: "client",
+    codecs: [slow],
+    receiver: {
+      message: (message) => events.push(typeof message === "string" ? ["text", message] : ["binary", hex(message)]),
+      fragment: ({ data, final }) => events.push(["fragment", typeof data === "string" ? data : hex(data), final]),
+      ping: note("ping"),
+      pong: note("pong"),
+      close: ({ code, reason }) => events.push(["close", code, reason]),
+      decoded: () => fail(decoder.proceed())
+    },
+    ...options
+  })
+  const read = (...chunks: ReadonlyArray<Uint8Array | string>) => {
+    for (const chunk of chunks) {
+      const bytes = typeof chunk === "string" ? unhex(chunk) : chunk.slice()
+      fail(decoder.decode(bytes))
+      bytes.fill(0xee)
+    }
+    return events
+  }
+  const release = () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) next()
+    return events
+  }
+  return { decoder, read, release, events, waiting }
+}
+
+/** A compressed message, a ping, another message, a close frame. */
+const [message, ping, plain, close] = ["c2 02 ff00", "89 01 70", "82 01 05", "88 02 03e8"]
+
+describe("an extension that takes its time", () => {
+  it("is overtaken by nothing: neither control frames nor messages, in the same chunk or the next", () => {
+    const all = [
+      ["binary", "00ff"],
+      ["ping", "70"],
+      ["binary", "05"],
+      ["close", 1000, ""]
+    ]
+    for (const chunks of [
+      [`${message} ${ping} ${plain} ${close}`],
+      [message, ping, plain, close],
+      [`${message} 89`, `01 70 ${plain}`, close]
+    ]) {
+      const { read, release, decoder } = slowReading(inverting(4))
+      expect(read(...chunks)).toEqual([])
+      expect(decoder.isSuspended).toBe(true)
+      expect(release()).toEqual(all)
+      expect(decoder.isSuspended).toBe(false)
+    }
+  })
+
+  it("takes it for each message in turn, also those that were kept", () => {
+    const { read, release, events, waiting } = slowReading(inverting(4))
+    read(`${ping} ${message}`, message, `${plain} ${message}`)
+    expect(events).toEqual([["ping", "70"]])
+    waiting.shift()!()
+    expect(events.slice(1)).toEqual([["binary", "00ff"]])
+    expect(waiting).toHaveLength(1)
+    expect(release().slice(2)).toEqual([
+      ["binary", "00ff"],
+      ["binary", "05"],
+      ["binary", "00ff"]
+    ])
+  })
+
+  it("is no message that is still arriving", () => {
+    const { decoder, read, release } = slowReading(inverting(4))
+    read(`${message} 82 05`)
+    expect(decoder.isPartial).toBe(false)
+    release()
+    expect(decoder.isPartial).toBe(true)
+  })
+
+  it("fails the connection by what it finds, and nothing behind it is read", () => {
+    const wrong = violation(1007, "no")
+    const { read, release } = slowReading({ ...inverting(4), decode: () => wrong })
+    read(message, ping)
+    expect(release()).toEqual([["violation", 1007, "no"]])
+    expect(read(plain)).toEqual([["violation", 1007, "no"]])
+  })
+
+  it("has what comes behind it judged as ever, and its text checked", () => {
+    const { read, release } = slowReading(inverting(4))
+    read(message, ping, "80 00")
+    expect(release().map(([kind, what]) => [kind, what])).toEqual([
+      ["binary", "00ff"],
+      ["ping", "70"],
+      ["violation", 1002]
+    ])
+    const text = slowReading(inverting(4))
+    text.read(`c1 01 ${hex(invert(unhex("ff")))}`)
+    expect(text.release()).toEqual([["violation", 1007, "text message that is not UTF-8"]])
+  })
+
+  it("says nothing any more when the end comes first, or our close frame is out", () => {
+    const ended = slowReading(inverting(4))
+    ended.read(message, ping)
+    ended.decoder.end()
+    expect(ended.decoder.isSuspended).toBe(false)
+    expect(ended.release()).toEqual([])
+    const closing = slowReading(inverting(4))
+    closing.read(message, ping, plain, close)
+    closing.decoder.discard()
+    expect(closing.release()).toEqual([
+      ["ping", "70"],
+      ["close", 1000, ""]
+    ])
+  })
+
+  it("comes to the same in the end as one that does not, whatever is sent and however it is cut", () => {
+    fc.assert(
+      fc.property(fc.oneof(conversation, damaged), sizes, fc.boolean(), ({ role, wire }, cuts, isLate) => {
+        const { read, release, events } = slowReading(inverting(4), { role })
+        for (const chunk of chop(wire, cuts)) {
+          read(chunk)
+          if (!isLate) release()
+        }
+        release()
+        expect(events).toEqual(reading({ role, codecs: [inverting(4)] }).read(wire))
+      }),
+      { numRuns: 300 }
+    )
+  })
+})
+
+describe("an extension without a bit of its own", () => {
+  it("decodes every message, in fragments too, before its text is checked", () => {
+    const text = hex(invert(unhex("c3a9")))
+    const { read } = reading({ codecs: [inverting(0)] })
+    expect(read(`81 02 ${text}`, `01 01 ${text.slice(0, 2)}  80 01 ${text.slice(2)}`, "82 01 00")).toEqual([
+      ["text", "é"],
+      ["text", "é"],
+      ["binary", "ff"]
+    ])
+  })
+
+  it("gets a message that was asked for in fragments as a whole", () => {
+    const { decoder, read } = reading({ codecs: [inverting(0)] })
+    decoder.receiveFragments()
+    expect(read(join(unhex("02 01 00"), unhex("80 01 01")))).toEqual([["binary", "fffe"]])
+  })
+})
