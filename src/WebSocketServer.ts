@@ -3,7 +3,7 @@ import type { HttpServerResponse } from "@effect/platform/HttpServerResponse"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
@@ -14,6 +14,7 @@ import { makeEngine } from "./deadlines.js"
 import * as Framing from "./Framing.js"
 import * as Handshake from "./Handshake.js"
 import type { ListenError } from "./ListenError.js"
+import type { Limits } from "./limits.js"
 import { areTokens, type HeaderList, isValue } from "./protocol/headers.js"
 import { Serving, type ServingParts } from "./serving.js"
 import { type ConnectionOptions, milliseconds, positive, resolve } from "./settings.js"
@@ -25,6 +26,12 @@ export interface ServerSettings extends ConnectionOptions {
   readonly openTimeout?: Duration.DurationInput | undefined
   /** How many peers may be that far at a time; more are cut at once: 1,000. */
   readonly maxHandshakes?: number | undefined
+  /** Connections at a time; more are refused with 503 and `Retry-After`, before any hook: no limit. */
+  readonly maxConnections?: number | undefined
+  /** Connections at a time of one key, which is the peer's address or what `connectionKey` says; more are refused with 429: no limit. */
+  readonly maxConnectionsPerKey?: number | undefined
+  /** After so long a connection is closed with 1001, for its peer to come again: no limit. */
+  readonly maxLifetime?: Duration.DurationInput | undefined
   /** The subprotocols that are spoken, the first choice first. RFC 6455 §1.9. */
   readonly subprotocols?: ReadonlyArray<string> | undefined
   /** Whether a client that offers none of `subprotocols` goes on without one, instead of getting 400: false. RFC 6455 §4.2.2. */
@@ -77,13 +84,25 @@ export interface ServerHooks<P = never, R = never, R2 = never> {
         request: HttpServerRequest
       ) => Effect.Effect<HttpServerResponse, HttpServerResponse, R2>)
     | undefined
+  /**
+   * Says for `maxConnectionsPerKey` whose connection a request asks for, as an account or an address that a proxy
+   * names; it finds the services that `onRequest` gave. The peer's address unless told otherwise: that of IPv4, the
+   * first 64 bits of one of IPv6, none for Unix sockets. A failure is the answer instead.
+   */
+  readonly connectionKey?: ((request: HttpServerRequest) => Effect.Effect<string, HttpServerResponse, R2>) | undefined
   /** Chooses a subprotocol of those offered, or none; instead of `subprotocols`. RFC 6455 §4.2.2. */
   readonly selectSubprotocol?: ((offered: ReadonlyArray<string>) => string | undefined) | undefined
 }
 
 export type ServerOptions<P = never, R = never, R2 = never> = ServerSettings & ServerHooks<P, R, R2>
 
-export const defaults = { openTimeout: "10 seconds", maxHandshakes: 1_000 } as const
+export const defaults = {
+  openTimeout: "10 seconds",
+  maxHandshakes: 1_000,
+  maxConnections: Number.POSITIVE_INFINITY,
+  maxConnectionsPerKey: Number.POSITIVE_INFINITY,
+  maxLifetime: Duration.infinity
+} as const
 
 /** A server that listens. */
 export class WebSocketServer extends Context.Tag("effect-websockets/WebSocketServer")<
@@ -161,6 +180,15 @@ const serverHeader = (value: string | undefined): HeaderList => {
   return [["Server", value]]
 }
 
+const resolveLimits = (options: ServerSettings): Limits => {
+  const count = (name: "maxConnections" | "maxConnectionsPerKey") => positive(name, options[name] ?? defaults[name])
+  return {
+    maxConnections: count("maxConnections"),
+    maxConnectionsPerKey: count("maxConnectionsPerKey"),
+    maxLifetime: milliseconds("maxLifetime", options.maxLifetime ?? defaults.maxLifetime)
+  }
+}
+
 const serve = <A, E, R, P, R2, R3>(
   handler: (connection: Connection) => Effect.Effect<A, E, R>,
   options: ServerOptions<P, R2, R3>
@@ -174,6 +202,7 @@ const serve = <A, E, R, P, R2, R3>(
     const context = yield* Effect.context<never>()
     const engine = yield* makeEngine
     const registry = unsafeMake()
+    const limits = resolveLimits(options)
     const serving = new Serving({
       engine,
       framing,
@@ -193,7 +222,12 @@ const serve = <A, E, R, P, R2, R3>(
       context: Context.add(context, ConnectionRegistry, registry.service),
       // What both need is in the layer's context or the connection's, as the type of `layer` says.
       handler: handler as ServingParts["handler"],
-      hooks: options as ServingParts["hooks"]
+      hooks: {
+        onRequest: options.onRequest,
+        onUpgrade: options.onUpgrade,
+        connectionKey: Number.isFinite(limits.maxConnectionsPerKey) ? options.connectionKey : undefined
+      } as ServingParts["hooks"],
+      limits
     })
     const listening = yield* Scope.make()
     // The whole order of stopping, in one finalizer: whoever runs it in parallel with others cannot part it.

@@ -20,6 +20,7 @@ export interface Hooks {
         request: HttpServerRequest
       ) => Effect.Effect<HttpServerResponse, HttpServerResponse>)
     | undefined
+  readonly connectionKey: ((request: HttpServerRequest) => Effect.Effect<string, HttpServerResponse>) | undefined
 }
 
 /** Nothing speaks against the request: what the connection has of its own, and what its 101 says. */
@@ -27,13 +28,15 @@ export interface GoOn {
   readonly _tag: "GoOn"
   readonly context: Context.Context<never>
   readonly response: ResponseHead | undefined
+  /** Whose connection it is, where a hook says so. */
+  readonly key: string | undefined
 }
 
 export type Decision = GoOn | HttpServerResponse
 
 /** What the hooks say of a request; `agreement` is there where it asks for a WebSocket and may have one. */
 export const decide = (
-  { onRequest, onUpgrade }: Hooks,
+  { onRequest, onUpgrade, connectionKey }: Hooks,
   request: HttpServerRequest,
   agreement: Agreement | undefined
 ): Effect.Effect<Decision, HttpServerResponse> =>
@@ -41,13 +44,13 @@ export const decide = (
     const verdict = onRequest === undefined ? undefined : yield* onRequest(request)
     if (isServerResponse(verdict)) return verdict
     const context = verdict ?? Context.empty()
-    if (agreement === undefined || onUpgrade === undefined) {
-      return { _tag: "GoOn", context, response: agreement?.response }
-    }
+    if (agreement === undefined) return { _tag: "GoOn", context, response: undefined, key: undefined }
+    const key = connectionKey === undefined ? undefined : yield* Effect.provide(connectionKey(request), context)
+    if (onUpgrade === undefined) return { _tag: "GoOn", context, response: agreement.response, key }
     const ours = asResponse(agreement.response)
     const response = yield* Effect.provide(onUpgrade(ours, request), context)
     if (response.status !== ours.status) return response
-    return { _tag: "GoOn", context, response: yield* extended(agreement.response, response) }
+    return { _tag: "GoOn", context, response: yield* extended(agreement.response, response), key }
   })
 
 const asResponse = ({ status, headers }: ResponseHead): HttpServerResponse => empty({ status, headers })

@@ -17,6 +17,7 @@ import type * as Handshake from "./Handshake.js"
 import { handlerScheduler } from "./handlerScheduler.js"
 import { type Decision, decide, type Hooks } from "./hooks.js"
 import * as LazyScope from "./lazyScope.js"
+import { Admission, type Limits } from "./limits.js"
 import { LiveConnection } from "./liveConnection.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import { type Agreement, isUpgrade, type Rejection, rejection, type ServerPolicy } from "./protocol/Handshake.js"
@@ -43,6 +44,7 @@ export interface ServingParts {
   readonly context: Context.Context<never>
   readonly handler: (connection: Connection) => Effect.Effect<unknown, unknown, never>
   readonly hooks: Hooks
+  readonly limits: Limits
 }
 
 /** Something that runs, and that a stopping server waits for. */
@@ -63,11 +65,13 @@ export class Serving implements Acceptor {
   private readonly running = new Set<Running>()
   /** Peers that have connected and said nothing yet. */
   private readonly silent = new Set<() => void>()
+  private readonly admission: Admission
   private stopping = false
   private whenIdle: (() => void) | undefined
 
   constructor(parts: ServingParts) {
     this.parts = parts
+    this.admission = new Admission(parts.limits, parts.engine.deadlines)
   }
 
   arrived(cut: () => void): () => void {
@@ -125,12 +129,17 @@ export class Serving implements Acceptor {
       return
     }
     const answer = this.answer(exchange)
-    if (answer._tag === "Rejection" && (hooks.onRequest === undefined || isUpgrade(request))) {
+    // Who has no place costs no hook.
+    const key = hooks.connectionKey === undefined ? this.admission.keyOf(request.peer.remote) : undefined
+    const crowded = answer._tag === "Agreement" ? this.admission.refusal(key) : undefined
+    if (crowded !== undefined) {
+      this.respond(exchange, crowded)
+    } else if (answer._tag === "Rejection" && (hooks.onRequest === undefined || isUpgrade(request))) {
       this.respond(exchange, answer)
-    } else if (hooks.onRequest !== undefined || hooks.onUpgrade !== undefined) {
+    } else if (Object.values(hooks).some((hook) => hook !== undefined)) {
       this.ask(exchange, answer)
     } else if (answer._tag === "Agreement") {
-      this.accept(exchange, answer, this.parts.context, LazyScope.make())
+      this.accept(exchange, answer, this.parts.context, LazyScope.make(), key)
     }
   }
 
@@ -198,9 +207,14 @@ export class Serving implements Acceptor {
     } else if (this.stopping) {
       this.respond(exchange, unavailable)
     } else {
-      const { context, response = answer.response } = decision
-      this.accept(exchange, { ...answer, response }, Context.merge(this.parts.context, context), scope)
-      return true
+      const { context, response = answer.response, key = this.admission.keyOf(exchange.request.peer.remote) } = decision
+      // Others may have come while the hooks ran.
+      const crowded = this.admission.refusal(key)
+      if (crowded === undefined) {
+        this.accept(exchange, { ...answer, response }, Context.merge(this.parts.context, context), scope, key)
+        return true
+      }
+      this.respond(exchange, crowded)
     }
     return false
   }
@@ -225,7 +239,13 @@ export class Serving implements Acceptor {
     return failed
   }
 
-  private accept(exchange: Exchange, agreement: Agreement, context: Context.Context<never>, scope: Scoped): void {
+  private accept(
+    exchange: Exchange,
+    agreement: Agreement,
+    context: Context.Context<never>,
+    scope: Scoped,
+    key: string | undefined
+  ): void {
     const { engine, framing, registry, settings, handler } = this.parts
     const { request } = exchange
     const response = this.complete(agreement.response)
@@ -245,6 +265,7 @@ export class Serving implements Acceptor {
       })
     })
     const { lifecycle } = connection
+    this.admission.enter(connection, key)
     registry.add(connection)
     const fiber: HandlerFiber = this.fork(
       context,
