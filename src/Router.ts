@@ -15,6 +15,7 @@ import type { Listener } from "./Transport.js"
 import {
   type Needed,
   type ServerOptions,
+  type Stopping,
   layer as serverLayer,
   type Verdict,
   type WebSocketServer
@@ -76,7 +77,7 @@ export interface Router<out R = never> {
 }
 
 /** What the server gives to whatever runs for a request. */
-type Given = Scope.Scope | ConnectionRegistry
+type Given = Scope.Scope | ConnectionRegistry | Stopping
 
 /** In place of a method: no request has it, as it is no token. */
 const WEBSOCKET = "(websocket)"

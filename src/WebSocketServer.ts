@@ -3,6 +3,7 @@ import type { HttpServerResponse } from "@effect/platform/HttpServerResponse"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -16,9 +17,12 @@ import * as Handshake from "./Handshake.js"
 import type { ListenError } from "./ListenError.js"
 import type { Limits } from "./limits.js"
 import { areTokens, type HeaderList, isValue } from "./protocol/headers.js"
+import { type DrainOptions, resolveDrain } from "./running.js"
 import { Serving, type ServingParts } from "./serving.js"
 import { type ConnectionOptions, milliseconds, positive, resolve } from "./settings.js"
 import * as Transport from "./Transport.js"
+
+export { type DrainOptions, drainDefaults, finalizersTime } from "./running.js"
 
 /** What a server is told as data. */
 export interface ServerSettings extends ConnectionOptions {
@@ -32,6 +36,12 @@ export interface ServerSettings extends ConnectionOptions {
   readonly maxConnectionsPerKey?: number | undefined
   /** After so long a connection is closed with 1001, for its peer to come again: no limit. */
   readonly maxLifetime?: Duration.DurationInput | undefined
+  /**
+   * Drains the server when it stops, `{}` with the defaults: instead of interrupting handlers at once it refuses new
+   * peers with 503 and `Retry-After`, tells the others that it goes away, and waits for handlers to end by themselves,
+   * as their connections do. What is left shortly before `timeout` is interrupted, and cut when it is up.
+   */
+  readonly drain?: DrainOptions | undefined
   /** The subprotocols that are spoken, the first choice first. RFC 6455 §1.9. */
   readonly subprotocols?: ReadonlyArray<string> | undefined
   /** Whether a client that offers none of `subprotocols` goes on without one, instead of getting 400: false. RFC 6455 §4.2.2. */
@@ -115,8 +125,17 @@ export class WebSocketServer extends Context.Tag("effect-websockets/WebSocketSer
   }
 >() {}
 
+/**
+ * Completes when the server begins to stop. For handlers of a server that is
+ * drained with some `grace`: it is the time for last words to their peers.
+ */
+export class Stopping extends Context.Tag("effect-websockets/WebSocketServer/Stopping")<
+  Stopping,
+  Effect.Effect<void>
+>() {}
+
 /** What the server itself gives to handlers, and what a handler's connection has of its own. */
-type Provided<P> = P | Scope.Scope | ConnectionRegistry
+type Provided<P> = P | Scope.Scope | ConnectionRegistry | Stopping
 
 /** What a server needs for a handler that needs R, and hooks. */
 export type Needed<R, P, R2, R3> = Exclude<R | R3, Provided<P>> | Exclude<R2, Provided<never>>
@@ -134,7 +153,8 @@ export type Needed<R, P, R2, R3> = Exclude<R | R3, Provided<P>> | Exclude<R2, Pr
  *
  * When the layer's scope closes the server refuses new peers, closes all
  * connections at the same time and waits for them, each at most
- * `closeTimeout`; then it stops listening.
+ * `closeTimeout`; then it stops listening. Handlers are interrupted for that,
+ * unless `drain` is there.
  */
 export const layer = <A, E, R, P = never, R2 = never, R3 = never>(
   handler: (connection: Connection) => Effect.Effect<A, E, R>,
@@ -203,6 +223,7 @@ const serve = <A, E, R, P, R2, R3>(
     const engine = yield* makeEngine
     const registry = unsafeMake()
     const limits = resolveLimits(options)
+    const stopping = yield* Deferred.make<void>()
     const serving = new Serving({
       engine,
       framing,
@@ -219,7 +240,11 @@ const serve = <A, E, R, P, R2, R3>(
       maxHandshakes: positive("maxHandshakes", options.maxHandshakes ?? defaults.maxHandshakes),
       headers: serverHeader(options.serverHeader),
       registry,
-      context: Context.add(context, ConnectionRegistry, registry.service),
+      context: Context.add(context, ConnectionRegistry, registry.service).pipe(
+        Context.add(Stopping, Deferred.await(stopping))
+      ),
+      drain: options.drain === undefined ? undefined : resolveDrain(options.drain),
+      onStopping: () => Deferred.unsafeDone(stopping, Effect.void),
       // What both need is in the layer's context or the connection's, as the type of `layer` says.
       handler: handler as ServingParts["handler"],
       hooks: {

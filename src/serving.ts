@@ -3,8 +3,6 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -24,6 +22,7 @@ import { type Agreement, isUpgrade, type Rejection, rejection, type ServerPolicy
 import type { HeaderList } from "./protocol/headers.js"
 import * as headers from "./protocol/headers.js"
 import { fromExchange, toResponse } from "./requestHook.js"
+import { Deciding, type Drain, Handling, Running } from "./running.js"
 import type { Settings } from "./settings.js"
 import type { Acceptor, Exchange, Response, ResponseHead } from "./Transport.js"
 
@@ -45,14 +44,12 @@ export interface ServingParts {
   readonly handler: (connection: Connection) => Effect.Effect<unknown, unknown, never>
   readonly hooks: Hooks
   readonly limits: Limits
+  /** How the server ends; at once without. */
+  readonly drain: Drain | undefined
+  /** Called when it begins to end. */
+  readonly onStopping: () => void
 }
 
-/** Something that runs, and that a stopping server waits for. */
-interface Running {
-  readonly stop: () => void
-}
-
-type HandlerFiber = Fiber.RuntimeFiber<unknown, unknown>
 type Scoped = ReturnType<typeof LazyScope.make>
 type Answer = ReturnType<Handshake.Service["answer"]>
 
@@ -62,12 +59,11 @@ const malformed = rejection(400, "The request is malformed.")
 
 export class Serving implements Acceptor {
   private readonly parts: ServingParts
-  private readonly running = new Set<Running>()
+  private readonly running = new Running()
   /** Peers that have connected and said nothing yet. */
   private readonly silent = new Set<() => void>()
   private readonly admission: Admission
   private stopping = false
-  private whenIdle: (() => void) | undefined
 
   constructor(parts: ServingParts) {
     this.parts = parts
@@ -75,8 +71,9 @@ export class Serving implements Acceptor {
   }
 
   arrived(cut: () => void): () => void {
+    const isEnding = this.stopping && this.parts.drain === undefined
     // Who comes on top of as many as may be silent at a time is not worth an answer: it has asked nothing.
-    if (this.stopping || this.silent.size >= this.parts.maxHandshakes) {
+    if (isEnding || this.silent.size >= this.parts.maxHandshakes) {
       cut()
       return () => {}
     }
@@ -169,12 +166,13 @@ export class Serving implements Acceptor {
       scope,
       decide(this.parts.hooks, request, answer._tag === "Agreement" ? answer : undefined)
     )
-    const running: Running = { stop: () => fiber.unsafeInterruptAsFork(FiberId.none) }
-    this.running.add(running)
+    const task = new Deciding(fiber)
+    this.running.add(task)
+    const interrupt = () => task.interrupt()
     // A page may take its time; who wants a WebSocket has openTimeout for all of it.
-    const entry: Entry = { dueAt: 0, place: -1, fire: running.stop }
+    const entry: Entry = { dueAt: 0, place: -1, fire: interrupt }
     if (exchange.isUpgrade) deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
-    exchange.onAbort(running.stop)
+    exchange.onAbort(interrupt)
     fiber.addObserver((exit) => {
       deadlines.remove(entry)
       let isAccepted = false
@@ -185,8 +183,8 @@ export class Serving implements Acceptor {
         exchange.abort()
       }
       // The scope is the connection's from now on, or ends here; a server that stops waits for that.
-      if (isAccepted) this.ended(running)
-      else this.release(scope, exit, () => this.ended(running))
+      if (isAccepted) this.running.ended(task)
+      else this.release(scope, exit, () => this.running.ended(task))
     })
   }
 
@@ -267,25 +265,20 @@ export class Serving implements Acceptor {
     const { lifecycle } = connection
     this.admission.enter(connection, key)
     registry.add(connection)
-    const fiber: HandlerFiber = this.fork(
+    const fiber = this.fork(
       context,
       scope,
       Effect.suspend(() => handler(connection))
     )
-    const running: Running = {
-      stop: () => {
-        lifecycle.startClose({ code: CloseCode.GoingAway, reason: "" })
-        fiber.unsafeInterruptAsFork(FiberId.none)
-      }
-    }
-    this.running.add(running)
+    const task = new Handling(fiber, lifecycle)
+    this.running.add(task)
     fiber.addObserver((exit) => {
       const close = this.conclude(exit, connection)
       this.release(scope, exit, (isSound) => {
         lifecycle.startClose(isSound ? close : { code: CloseCode.InternalError, reason: "" })
         lifecycle.onClosed(() => {
           registry.remove(connection)
-          this.ended(running)
+          this.running.ended(task)
         })
       })
     })
@@ -294,8 +287,10 @@ export class Serving implements Acceptor {
   /** The close frame that a handler's end calls for. */
   private conclude(exit: Exit.Exit<unknown, unknown>, { lifecycle }: LiveConnection) {
     const close = (code: number) => ({ code, reason: "" })
-    if (Exit.isSuccess(exit)) return close(CloseCode.NormalClosure)
-    if (Cause.isInterruptedOnly(exit.cause)) return close(CloseCode.GoingAway)
+    const goingAway = this.parts.drain?.code ?? CloseCode.GoingAway
+    // Who ends because the server does says so, that its peer may come again.
+    if (Exit.isSuccess(exit)) return close(this.stopping ? goingAway : CloseCode.NormalClosure)
+    if (Cause.isInterruptedOnly(exit.cause)) return close(this.stopping ? goingAway : CloseCode.GoingAway)
     const failure = Cause.failureOption(exit.cause)
     const isOwnEnd =
       Option.isSome(failure) &&
@@ -330,23 +325,32 @@ export class Serving implements Acceptor {
     Runtime.runFork(this.parts.engine.runtime, Effect.logError(message, cause))
   }
 
-  private ended(running: Running): void {
-    this.running.delete(running)
-    if (this.running.size === 0) this.whenIdle?.()
-  }
-
   /**
-   * Refuses whatever comes, cuts who has not asked yet, and closes all
-   * connections at the same time with 1001 while their handlers are
-   * interrupted. Completes when nothing is left of them.
+   * Refuses whatever comes, and ends what runs: all at once, closing with 1001
+   * and interrupting handlers, or as `drain` says. Completes when nothing is
+   * left, or when the time for draining is up.
    */
   get stop(): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
+    const { drain, engine, onStopping } = this.parts
+    return Effect.suspend(() => {
       this.stopping = true
-      for (const cut of this.silent) cut()
-      for (const { stop } of [...this.running]) stop()
-      if (this.running.size === 0) resume(Effect.void)
-      else this.whenIdle = () => resume(Effect.void)
+      onStopping()
+      if (drain === undefined) {
+        this.cutSilent()
+        return this.running.stop
+      }
+      return Effect.flatMap(this.running.drain(engine.deadlines, drain), (left) => {
+        this.cutSilent()
+        return left === 0
+          ? Effect.void
+          : Effect.logWarning(
+              `${left} handlers did not end within drain.timeout (${drain.timeout} ms) and are left behind`
+            )
+      })
     })
+  }
+
+  private cutSilent(): void {
+    for (const cut of this.silent) cut()
   }
 }
