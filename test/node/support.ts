@@ -84,7 +84,7 @@ export interface Pair {
   readonly cert: string
 }
 
-const makePair = async (name: string): Promise<Pair> => {
+const makePair = async (name: string, notAfterDate?: Date): Promise<Pair> => {
   const extensions =
     name === "localhost"
       ? [
@@ -95,6 +95,7 @@ const makePair = async (name: string): Promise<Pair> => {
   const made = await generate([{ name: "commonName", value: name }], {
     keyType: "ec",
     algorithm: "sha256",
+    ...(notAfterDate === undefined ? {} : { notBeforeDate: new Date("2020-01-01"), notAfterDate }),
     extensions: [{ name: "subjectAltName", altNames: extensions }]
   })
   return { key: made.private, cert: made.cert }
@@ -111,6 +112,9 @@ const memoised = <A>(make: () => Promise<A>) => {
 /** A self-signed certificate for localhost and 127.0.0.1, and one for another name: made once in each file. */
 export const certificate = memoised(() => makePair("localhost"))
 export const foreignCertificate = memoised(() => makePair("elsewhere.example"))
+/** Another one for localhost, and one that was for it until long ago. */
+export const otherCertificate = memoised(() => makePair("localhost"))
+export const expiredCertificate = memoised(() => makePair("localhost", new Date("2020-02-01")))
 
 // Our own ends
 
