@@ -15,7 +15,7 @@ import {
   WebSocketClient,
   WebSocketServer
 } from "effect-websockets"
-import { NodeConnector, NodeListener, runMain } from "effect-websockets/node"
+import { type CertificateError, NodeConnector, NodeListener, runMain, TlsContext } from "effect-websockets/node"
 import { Testing } from "effect-websockets/testing"
 import { describe, expect, it } from "tstyche"
 
@@ -374,6 +374,54 @@ describe("layerConfig", () => {
     expect(NodeListener.layerConfig({ port: Config.port("PORT"), tls })).type.toBe<
       Layer.Layer<Transport.Listener, ConfigError.ConfigError>
     >()
+  })
+})
+
+describe("a listener", () => {
+  it("H1: that is several needs and fails with what each of them does", () => {
+    const configured = NodeListener.layerConfig({ port: Config.port("PORT") })
+    expect(NodeListener.merge(NodeListener.layer({ port: 0 }), NodeListener.layer({ path: "/run/x" }))).type.toBe<
+      Layer.Layer<Transport.Listener>
+    >()
+    expect(NodeListener.merge(configured, NodeListener.layerTls({ port: 0 }))).type.toBe<
+      Layer.Layer<Transport.Listener, ConfigError.ConfigError, TlsContext.TlsContext>
+    >()
+  })
+
+  it("H13: for TLS needs a certificate, whose layer fails and needs what loading it does", () => {
+    expect(NodeListener.layerTls({ port: 0 })).type.toBe<
+      Layer.Layer<Transport.Listener, never, TlsContext.TlsContext>
+    >()
+    expect(NodeListener.layerTls).type.not.toBeCallableWith({ port: 0, tls: { key: "x" } })
+    const load = Effect.map(Database, () => ({ cert: "", key: Redacted.make("") }))
+    expect(TlsContext.layer(load)).type.toBe<Layer.Layer<TlsContext.TlsContext, CertificateError, Database>>()
+    expect(TlsContext.layer).type.not.toBeCallableWith(Effect.succeed({ cert: "", key: "" }))
+    expect(TlsContext.reload).type.toBe<Effect.Effect<void, CertificateError, TlsContext.TlsContext>>()
+  })
+})
+
+describe("a server's limits and end", () => {
+  it("H11: count connections by what the request hook gives", () => {
+    const connectionKey = () => Effect.map(Principal, ({ name }) => name)
+    expect(WebSocketServer.layer(plain, { maxConnectionsPerKey: 1, onRequest: authenticate, connectionKey })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Sessions>
+    >()
+    expect(WebSocketServer.layer(plain, { connectionKey })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Principal>
+    >()
+    expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { connectionKey: () => Effect.succeed(1) })
+  })
+
+  it("H12: are configured like the rest, and handlers find the signal of its stop", () => {
+    const handler = () => Effect.flatten(WebSocketServer.Stopping)
+    expect(WebSocketServer.layer(handler, { drain: {} })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener>
+    >()
+    expect(WebSocketServer.layerConfig).type.toBeCallableWith(handler, {
+      maxConnections: Config.integer("MAX"),
+      drain: { timeout: Config.duration("DRAIN"), code: Config.succeed(1012 as const) }
+    })
+    expect(WebSocketServer.layer).type.not.toBeCallableWith(handler, { drain: { code: 1000 } })
   })
 })
 
