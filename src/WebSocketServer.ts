@@ -134,7 +134,7 @@ export class Stopping extends Context.Tag("effect-websockets/WebSocketServer/Sto
   Effect.Effect<void>
 >() {}
 
-/** What the server itself gives to handlers, and what a handler's connection has of its own. */
+/** What a handler finds without anybody's doing: what is its connection's own, and what the server gives. */
 type Provided<P> = P | Scope.Scope | ConnectionRegistry | Stopping
 
 /** What a server needs for a handler that needs R, and hooks. */
@@ -146,7 +146,7 @@ export type Needed<R, P, R2, R3> = Exclude<R | R3, Provided<P>> | Exclude<R2, Pr
  * The handler is an Effect in a fiber of its own, whose `Scope` ends with the
  * connection. Its end decides how the connection is closed: with 1000 when it
  * returns, with 1001 when it is interrupted, which happens when the server
- * stops, with 1011 when it fails or dies, and then its cause is logged. A
+ * stops, and with 1011 when it fails or dies, and then its cause is logged. A
  * handler that fails with its connection's `ConnectionClosed` has seen a
  * normal end. It is not interrupted when the peer leaves: it learns of that
  * from the next operation on the connection.
@@ -205,7 +205,7 @@ const resolveLimits = (options: ServerSettings): Limits => {
   return {
     maxConnections: count("maxConnections"),
     maxConnectionsPerKey: count("maxConnectionsPerKey"),
-    maxLifetime: milliseconds("maxLifetime", options.maxLifetime ?? defaults.maxLifetime)
+    maxLifetime: positive("maxLifetime", milliseconds("maxLifetime", options.maxLifetime ?? defaults.maxLifetime))
   }
 }
 

@@ -63,11 +63,13 @@ export class Serving implements Acceptor {
   /** Peers that have connected and said nothing yet. */
   private readonly silent = new Set<() => void>()
   private readonly admission: Admission
+  private readonly hasHooks: boolean
   private stopping = false
 
   constructor(parts: ServingParts) {
     this.parts = parts
     this.admission = new Admission(parts.limits, parts.engine.deadlines)
+    this.hasHooks = Object.values(parts.hooks).some((hook) => hook !== undefined)
   }
 
   arrived(cut: () => void): () => void {
@@ -133,7 +135,7 @@ export class Serving implements Acceptor {
       this.respond(exchange, crowded)
     } else if (answer._tag === "Rejection" && (hooks.onRequest === undefined || isUpgrade(request))) {
       this.respond(exchange, answer)
-    } else if (Object.values(hooks).some((hook) => hook !== undefined)) {
+    } else if (this.hasHooks) {
       this.ask(exchange, answer)
     } else if (answer._tag === "Agreement") {
       this.accept(exchange, answer, this.parts.context, LazyScope.make(), key)

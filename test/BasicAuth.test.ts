@@ -118,6 +118,8 @@ describe("BasicAuth", () => {
         })
       assert.strictEqual(yield* (yield* opening(basic("ada:ADA"))).receive, "3")
       assert.strictEqual(refusal(yield* Effect.flip(opening(basic("ada:ada")))).status, 401)
+      // The check would let this one in: RFC 7617 does not.
+      assert.strictEqual(refusal(yield* Effect.flip(opening(basic("a\u0007:A\u0007")))).status, 401)
     })
   )
 

@@ -2,6 +2,8 @@ import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Cause,
+  Config,
+  ConfigProvider,
   Context,
   Deferred,
   Duration,
@@ -280,6 +282,28 @@ describe("a server that is drained", () => {
         assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", "drain.timeout is")
       }
     })
+  )
+
+  it.scoped("H12: takes how it is drained from the configuration", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const services = Layer.succeedContext(yield* Layer.build(Testing.layer))
+      const layer = WebSocketServer.layerConfig(() => Effect.uninterruptible(Effect.never), {
+        drain: { timeout: Config.duration("DRAIN_TIMEOUT"), code: Config.succeed(1012 as const) }
+      })
+      yield* Layer.buildWithScope(Layer.provide(layer, services), scope).pipe(
+        Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["DRAIN_TIMEOUT", "3 seconds"]])))
+      )
+      const client = yield* Layer.build(Layer.provide(WebSocketClient.layer, services))
+      const connection = yield* Effect.provide(WebSocketClient.connect("ws://memory"), client)
+      const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settle
+      assert.strictEqual(yield* codeOf(connection), 1012)
+      yield* pass(2_999)
+      assert.isNull(stopping.unsafePoll())
+      yield* pass(1)
+      yield* Fiber.join(stopping)
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
   )
 
   it.scoped("H12: tells routes' handlers too that it stops", () =>

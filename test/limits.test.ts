@@ -298,10 +298,61 @@ describe("rates", () => {
 
   it.effect("H11: that make no sense are defects that name them", () =>
     Effect.gen(function* () {
-      for (const option of ["maxMessagesPerSecond", "maxBytesPerSecond", "maxConnections", "maxConnectionsPerKey"]) {
+      for (const option of [
+        "maxMessagesPerSecond",
+        "maxBytesPerSecond",
+        "maxConnections",
+        "maxConnectionsPerKey",
+        "maxLifetime"
+      ]) {
         const exit = yield* Effect.exit(Effect.scoped(Testing.connect(stay, { server: { [option]: 0 } })))
         assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", `${option} is 0`)
       }
+    })
+  )
+})
+
+describe("peers that have not asked yet", () => {
+  /** A server's acceptor, as its listener sees it. */
+  const accepting = (settings: WebSocketServer.ServerSettings = {}) =>
+    Effect.gen(function* () {
+      const acceptor = yield* Deferred.make<Transport.Acceptor>()
+      const listener = Layer.succeed(Transport.Listener, {
+        listen: (given) => Effect.as(Deferred.succeed(acceptor, given), [])
+      })
+      yield* Layer.build(Layer.provide(WebSocketServer.layer(stay, settings), listener))
+      return yield* Deferred.await(acceptor)
+    })
+
+  it.scoped("H3: are a thousand at most and have ten seconds, unless told otherwise", () =>
+    Effect.gen(function* () {
+      const acceptor = yield* accepting()
+      const cut: Array<number> = []
+      for (let i = 0; i < 1_001; i++) acceptor.arrived(() => cut.push(i))
+      assert.deepStrictEqual(cut, [1_000])
+      yield* TestClock.adjust("9999 millis")
+      assert.strictEqual(cut.length, 1)
+      yield* TestClock.adjust("251 millis")
+      assert.strictEqual(cut.length, 1_001)
+      acceptor.arrived(() => cut.push(-1))
+      assert.strictEqual(cut.length, 1_001)
+    })
+  )
+
+  it.scoped("H3: leave their place to others when their time is up, one by one", () =>
+    Effect.gen(function* () {
+      const acceptor = yield* accepting({ maxHandshakes: 2, openTimeout: "2 seconds" })
+      const cut: Array<string> = []
+      acceptor.arrived(() => cut.push("first"))
+      yield* TestClock.adjust("1 second")
+      acceptor.arrived(() => cut.push("second"))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(cut, ["first"])
+      acceptor.arrived(() => cut.push("third"))
+      acceptor.arrived(() => cut.push("fourth"))
+      assert.deepStrictEqual(cut, ["first", "fourth"])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(cut, ["first", "fourth", "second"])
     })
   )
 })
