@@ -4,17 +4,19 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import ts from "typescript"
 
-const here = dirname(fileURLToPath(import.meta.url))
-const output = join(here, "dist")
+/** This checkout; another one, of the commit before, can be measured beside it. */
+export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
-/** A script of this folder as plain JavaScript. */
-export const built = (script: string): string => join(output, `${script}.js`)
+/** A script of a checkout's `bench` as plain JavaScript. */
+export const built = (script: string, checkout = root): string => join(checkout, "bench", "dist", `${script}.js`)
 
 /**
- * Turns this folder into JavaScript, so that servers and load generator run as users' programs do. Under tsx each
+ * Turns a checkout's `bench` into JavaScript, so that servers and load generator run as users' programs do. Under tsx each
  * named closure is defined through a helper (esbuild's keepNames), which would be measured along.
  */
-export const buildBench = (): void => {
+export const buildBench = (checkout = root): void => {
+  const here = join(checkout, "bench")
+  const output = join(here, "dist")
   rmSync(output, { recursive: true, force: true })
   const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
   for (const folder of [".", "servers"]) {
@@ -27,9 +29,9 @@ export const buildBench = (): void => {
 }
 
 /** What is published is what is measured: `effect-websockets` means this package's own `dist`. */
-export const buildLibrary = (): void => {
+export const buildLibrary = (checkout = root): void => {
   try {
-    execFileSync("npm", ["run", "build", "--silent"], { cwd: dirname(here), stdio: ["ignore", "pipe", "pipe"] })
+    execFileSync("npm", ["run", "build", "--silent"], { cwd: checkout, stdio: ["ignore", "pipe", "pipe"] })
   } catch (error) {
     const said = error instanceof Error && "stdout" in error ? String(error.stdout).trim() : String(error)
     throw new Error(`the library can't be built (npm run build):\n${said}`)

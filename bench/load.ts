@@ -2,14 +2,14 @@ import { createHash, randomBytes } from "node:crypto"
 import net from "node:net"
 import { type Frames, makeFrames, repeat } from "./frames.js"
 import { cpuMicros, type Fault, type Finished, type FromLoad, type ToLoad } from "./messages.js"
+import { DeflatedReplies, type Replies, SameReplies } from "./replies.js"
 import { type Workload, workloadNamed } from "./workloads.js"
 
 /**
  * The load generator: raw TCP with a real opening handshake and frames encoded beforehand.
  *
- * It never trusts a server. All replies are the same frame, so what a connection receives is that frame over and over,
- * and every chunk is compared with it, the first reply and the last (one memcmp: well under a microsecond a chunk).
- * Replies are counted by their bytes; as many requests go back in one write.
+ * It never trusts a server: every reply is checked, the first and the last. As many requests as there were replies go
+ * back in one write.
  */
 
 const host = "127.0.0.1"
@@ -23,8 +23,7 @@ interface Link {
   readonly socket: net.Socket
   /** Requests sent and not yet answered. */
   inFlight: number
-  /** How much of the next reply has arrived. */
-  partial: number
+  readonly replies: Replies
 }
 
 class LoadError extends Error {
@@ -49,10 +48,16 @@ const fail = (fault: Fault, reason: string): void => {
   report({ _tag: "Failed", fault, reason })
 }
 
-const hex = (bytes: Buffer): string => bytes.toString("hex", 0, 12).replace(/(..)(?=.)/g, "$1 ")
+/** A server has to agree to all of it. */
+const deflateOffer = "permessage-deflate; client_no_context_takeover; server_no_context_takeover"
 
 /** §4.1, §4.2.2: asks for the upgrade, checks the answer, hands what comes after to `receive`. */
-const openLink = (port: number, receive: (link: Link, length: number) => void): Promise<Link> =>
+const openLink = (
+  port: number,
+  extension: string | undefined,
+  makeReplies: () => Replies,
+  receive: (link: Link, length: number) => void
+): Promise<Link> =>
   new Promise((resolve, reject) => {
     const key = randomBytes(16).toString("base64")
     let head = ""
@@ -62,12 +67,14 @@ const openLink = (port: number, receive: (link: Link, length: number) => void): 
       const end = head.indexOf("\r\n\r\n")
       if (end < 0) return
       const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
-      const accepted = head.startsWith("HTTP/1.1 101 ") && head.includes(accept)
+      const agreed = /^sec-websocket-extensions: *(.*)\r$/im.exec(head)?.[1]
+      const isAgreed = agreed?.split(/; */).sort().join() === extension?.split("; ").sort().join()
+      const accepted = head.startsWith("HTTP/1.1 101 ") && head.includes(accept) && isAgreed
       if (!accepted || end + 4 !== head.length) {
         reject(new LoadError("Disconnected", `the upgrade was answered with ${JSON.stringify(head)}`))
         return
       }
-      link = { socket, inFlight: 0, partial: 0 }
+      link = { socket, inFlight: 0, replies: makeReplies() }
       resolve(link)
     }
     const onread = {
@@ -87,6 +94,7 @@ const openLink = (port: number, receive: (link: Link, length: number) => void): 
     socket.on("close", () => ended("the server ended a connection"))
     socket.write(
       `GET / HTTP/1.1\r\nHost: ${host}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+        `${extension === undefined ? "" : `Sec-WebSocket-Extensions: ${extension}\r\n`}` +
         `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`
     )
   })
@@ -95,20 +103,19 @@ const openLink = (port: number, receive: (link: Link, length: number) => void): 
 class Load {
   private readonly workload: Workload
   private readonly requests: ReadonlyArray<Buffer>
-  private readonly replyLength: number
-  /** The expected stream from any point of a reply on, as long as a read can be. */
-  private readonly expected: Buffer
+  private readonly makeReplies: () => Replies
   private readonly links: Array<Link> = []
   private answered = 0
   private running = false
   private drained = (): void => {}
 
-  constructor(workload: Workload, { request, reply }: Frames) {
+  constructor(workload: Workload, frames: Frames) {
+    const { request, reply } = frames
     this.workload = workload
     const whole = repeat(request, workload.window)
     this.requests = Array.from({ length: workload.window + 1 }, (_, n) => whole.subarray(0, n * request.length))
-    this.replyLength = reply.length
-    this.expected = repeat(reply, 1 + Math.ceil(received.length / reply.length))
+    const expected = repeat(reply, 1 + Math.ceil(received.length / reply.length))
+    this.makeReplies = () => (workload.deflate ? new DeflatedReplies(frames) : new SameReplies(expected, reply.length))
   }
 
   async connect(port: number): Promise<void> {
@@ -118,7 +125,10 @@ class Load {
       connectTimeout
     )
     // One after the other: a burst would measure the listen backlog.
-    for (let i = 0; i < connections; i++) this.links.push(await openLink(port, this.receive))
+    const extension = this.workload.deflate ? deflateOffer : undefined
+    for (let i = 0; i < connections; i++) {
+      this.links.push(await openLink(port, extension, this.makeReplies, this.receive))
+    }
     clearTimeout(timer)
   }
 
@@ -151,13 +161,11 @@ class Load {
   }
 
   private readonly receive = (link: Link, length: number): void => {
-    const end = link.partial + length
-    if (received.compare(this.expected, link.partial, end, 0, length) !== 0) {
-      fail("WrongReply", this.difference(link, length))
+    const replies = link.replies.count(received, length)
+    if (typeof replies === "string") {
+      fail("WrongReply", `of about ${this.answered} replies ${replies}`)
       return
     }
-    const replies = Math.floor(end / this.replyLength)
-    link.partial = end - replies * this.replyLength
     if (replies === 0) return
     link.inFlight -= replies
     if (link.inFlight < 0) {
@@ -167,16 +175,6 @@ class Load {
     this.answered += replies
     if (this.running) this.send(link, replies)
     else if (this.links.every(({ inFlight }) => inFlight === 0)) this.drained()
-  }
-
-  private difference(link: Link, length: number): string {
-    let at = 0
-    while (at < length && received[at] === this.expected[link.partial + at]) at++
-    const offset = link.partial + at
-    const due = hex(this.expected.subarray(offset))
-    const got = hex(received.subarray(at, length))
-    const reply = this.answered + Math.floor(offset / this.replyLength) + 1
-    return `reply ${reply} differs at byte ${offset % this.replyLength}: ${due} was due, ${got} came`
   }
 
   private watch(): NodeJS.Timeout {

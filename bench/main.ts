@@ -17,14 +17,14 @@ const shuffled = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> =>
     .map(({ value }) => value)
 
 /** All rounds of a workload. A server whose run fails is left out of the rounds that follow. */
-const compare = async (workload: WorkloadName, { servers, rounds, seconds }: Options): Promise<Results> => {
+const compare = async (workload: WorkloadName, { before, servers, rounds, seconds }: Options): Promise<Results> => {
   const failures = new Map<ServerName, string>()
   const done: Array<Map<ServerName, Sample>> = []
   for (let i = 1; i <= rounds; i++) {
     const round = new Map<ServerName, Sample>()
     for (const server of shuffled(servers.filter((name) => !failures.has(name)))) {
       try {
-        round.set(server, await measure(server, workload, { seconds, warmUpSeconds: Math.max(1, seconds / 2) }))
+        round.set(server, await measure(server, workload, { seconds, warmUpSeconds: Math.max(1, seconds / 2), before }))
       } catch (error) {
         if (!(error instanceof RunFailed)) throw error
         failures.set(server, error.message)
@@ -96,6 +96,10 @@ const main = async (): Promise<boolean> => {
   buildBench()
   if (options.mode === "selfTest") return selfTest(options)
   if (options.servers.includes("ours")) buildLibrary()
+  if (options.before !== undefined) {
+    buildBench(options.before)
+    buildLibrary(options.before)
+  }
   return options.mode === "guard" ? guard(options) : measureAll(options)
 }
 

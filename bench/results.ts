@@ -80,6 +80,7 @@ const verdict = (results: Results): ReadonlyArray<string> => {
   const { floor, goal, goalOfRaw } = workloadNamed(results.workload).target
   const againstWs = ratio(results, "ours", "ws")
   const againstRaw = ratio(results, "ours", "raw")
+  const againstBefore = ratio(results, "ours", "before")
   const met = (value: number, least: number): string => (value >= least ? "met" : "NOT met")
   const lines: Array<string> = []
   if (againstWs) {
@@ -91,6 +92,10 @@ const verdict = (results: Results): ReadonlyArray<string> => {
   if (againstRaw && goalOfRaw !== undefined) {
     const { median: value } = againstRaw
     lines.push(`ours against raw ${figure(value)}: goal ${goalOfRaw} ${met(value, goalOfRaw)}`)
+  }
+  if (againstBefore) {
+    const { median: value, least, most } = againstBefore
+    lines.push(`ours against before ${figure(value)} (${figure(least)}–${figure(most)})`)
   }
   return lines
 }

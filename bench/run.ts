@@ -9,14 +9,16 @@ const scripts = {
   raw: "servers/raw",
   ws: "servers/ws",
   "effect-platform": "servers/effectPlatform",
-  ours: "servers/ours"
+  ours: "servers/ours",
+  before: "servers/ours"
 } as const
 
 export type ServerName = keyof typeof scripts
 
+/** Those that are always there; `before` needs another checkout. */
 export const serverNames: ReadonlyArray<ServerName> = ["raw", "ws", "effect-platform", "ours"]
 
-export const isServerName = (name: string): name is ServerName => Object.hasOwn(scripts, name)
+export const isServerName = (name: string): name is ServerName => serverNames.some((server) => server === name)
 
 export interface Sample {
   /** CPU time of the server per message, in microseconds. The sound figure. */
@@ -31,6 +33,8 @@ export interface RunOptions {
   readonly seconds: number
   /** Time for the server's code to be compiled before. */
   readonly warmUpSeconds: number
+  /** Where the server `before` is: a checkout of another commit. */
+  readonly before?: string | undefined
 }
 
 /** A run that has no figure, and why. */
@@ -53,10 +57,14 @@ const graceSeconds = 20
 export const measure = async (
   server: ServerName | "liar",
   workload: WorkloadName,
-  { seconds, warmUpSeconds }: RunOptions
+  { before: otherCheckout, seconds, warmUpSeconds }: RunOptions
 ): Promise<Sample> => {
   const script = server === "liar" ? "servers/liar" : scripts[server]
-  const serving: Child<ToServer, FromServer> = startChild(0, built(script), [workload])
+  const serving: Child<ToServer, FromServer> = startChild(
+    0,
+    built(script, server === "before" ? otherCheckout : undefined),
+    [workload]
+  )
   const loading: Child<ToLoad, FromLoad> = startChild(1, built("load"))
   const kill = () => Promise.all([serving.kill(), loading.kill()])
 

@@ -6,7 +6,12 @@
  */
 export interface Workload {
   readonly title: string
-  readonly message: { readonly type: "text" | "binary"; readonly bytes: number }
+  readonly message: { readonly type: "text" | "binary" | "json"; readonly bytes: number }
+  /**
+   * Messages are compressed both ways, by ends that forget each message when the next comes, so that all requests can
+   * be the same bytes. RFC 7692.
+   */
+  readonly deflate?: boolean
   readonly connections: number
   readonly window: number
   readonly target: {
@@ -65,11 +70,26 @@ export const workloads = {
     connections: 2,
     window: 2,
     target: { floor: 3, goal: 4, goalOfRaw: 0.9 }
+  },
+  P10: {
+    title: "echo 1 KiB JSON compressed, 16 connections, window 4",
+    message: { type: "json", bytes: KiB },
+    deflate: true,
+    connections: 16,
+    window: 4,
+    target: { floor: 3.5, goal: 6 }
   }
 } as const satisfies Record<string, Workload>
 
 export type WorkloadName = keyof typeof workloads
 
 export const isWorkloadName = (name: string): name is WorkloadName => Object.hasOwn(workloads, name)
+
+/** The workload that a server is started for. */
+export const ownWorkload = (): Workload => {
+  const name = process.argv[2] ?? ""
+  if (!isWorkloadName(name)) throw new Error(`no workload is called "${name}"`)
+  return workloadNamed(name)
+}
 
 export const workloadNamed = (name: WorkloadName): Workload => workloads[name]

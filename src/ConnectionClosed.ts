@@ -1,4 +1,5 @@
 import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Close } from "./protocol/Frame.js"
 import type { Cause, Closure } from "./protocol/Protocol.js"
@@ -6,12 +7,22 @@ import { isClean as isCleanClosure } from "./protocol/Protocol.js"
 
 export type { Cause, Closure } from "./protocol/Protocol.js"
 
+/** What there was of a connection until its end was certain. */
+export interface Traffic {
+  /** Since its opening handshake. */
+  readonly duration: Duration.Duration
+  /** Frames with their headers, as they went over the wire and behind the opening handshake. */
+  readonly bytesReceived: number
+  readonly bytesSent: number
+}
+
 /**
  * The connection is over. `closure` has both close frames, who began, and what
  * was seen to go wrong; `isClean` tells an agreed end from any other.
  */
 export class ConnectionClosed extends Data.TaggedError("ConnectionClosed")<{
   readonly closure: Closure
+  readonly traffic: Traffic
 }> {
   override get message() {
     return describe(this.closure)

@@ -1,12 +1,11 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { pipe } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { broadcast } from "./broadcast.js"
 import type { Connection, Message } from "./Connection.js"
 import type { LiveConnection } from "./liveConnection.js"
-import * as CloseCode from "./protocol/CloseCode.js"
-import * as Frame from "./protocol/Frame.js"
+import type * as Frame from "./protocol/Frame.js"
 
 /** A connection has come or gone. */
 export type Change =
@@ -24,6 +23,8 @@ export interface BroadcastOptions {
   readonly slowPeers?: SlowPeerPolicy | undefined
   /** Who gets the message: everybody unless told otherwise. */
   readonly to?: ((connection: Connection) => boolean) | undefined
+  /** Whether it is compressed, for connections that have compression: from its threshold on unless told otherwise. RFC 7692 §6. */
+  readonly compress?: boolean | undefined
 }
 
 export interface BroadcastReport {
@@ -40,11 +41,12 @@ export interface Service {
   /** What comes and goes from now on; a subscriber that is more than 4,096 changes behind loses the oldest. */
   readonly changes: Stream.Stream<Change>
   /**
-   * Sends a message to all open connections: encoded once, the same bytes for
+   * Sends a message to all open connections: encoded once, and compressed
+   * once, for the smallest window that was agreed on; the same bytes for
    * everybody. Closed connections are skipped. Completes when every connection
    * has accepted it: at once, except that it waits for slow peers where
-   * `slowPeers` is `suspend`, and behind a message that is being sent in
-   * fragments. Never fails.
+   * `slowPeers` is `suspend`, behind a message that is being sent in fragments
+   * or compressed, and for its own compression above 32 KiB. Never fails.
    */
   readonly broadcast: (message: Message, options?: BroadcastOptions) => Effect.Effect<BroadcastReport>
   /** Closes all connections at the same time and waits for the end of their closing handshakes. */
@@ -109,59 +111,4 @@ export const unsafeMake = (): Registry => {
       if (live.delete(connection.id)) tell({ _tag: "Left", connection })
     }
   }
-}
-
-const broadcast = (
-  connections: Iterable<LiveConnection>,
-  message: Message,
-  { slowPeers = "close", to }: BroadcastOptions
-): Effect.Effect<BroadcastReport> => {
-  // Encoded at the first connection that can take the same bytes as others; a copy, as the caller's may change.
-  let frame: Uint8Array | undefined
-  const put = (connection: LiveConnection): boolean => {
-    const { outbox } = connection.lifecycle
-    if (!outbox.takesFrames) return outbox.message(message)
-    frame ??= Frame.serialize(typeof message === "string" ? Frame.text(message) : Frame.binary(message))
-    outbox.frames(frame)
-    return true
-  }
-  let sent = 0
-  const missed: Array<Connection> = []
-  const waiting: Array<Effect.Effect<void>> = []
-  const wait = (connection: LiveConnection): void => {
-    waiting.push(
-      Effect.match(
-        connection.inTurn(() => put(connection)),
-        {
-          onSuccess: () => void sent++,
-          onFailure: () => void missed.push(connection)
-        }
-      )
-    )
-  }
-  for (const connection of [...connections]) {
-    const { lifecycle } = connection
-    const { outbox } = lifecycle
-    if (!lifecycle.isOpen || (to !== undefined && !to(connection))) continue
-    if (outbox.isFree) {
-      put(connection)
-      sent++
-    } else if (slowPeers === "suspend" || (!outbox.isFull() && !outbox.isOpenForMessages)) {
-      // Above the mark, or behind a message in fragments that is below it.
-      wait(connection)
-    } else if (!outbox.isFull() || (slowPeers === "dropOldest" && outbox.dropOldest())) {
-      put(connection)
-      sent++
-    } else {
-      missed.push(connection)
-      if (slowPeers === "close") {
-        lifecycle.startClose({ code: CloseCode.TryAgainLater, reason: "too slow for what is broadcast" })
-      }
-    }
-  }
-  const report = Effect.sync((): BroadcastReport => ({ sent, missed }))
-  return pipe(
-    Effect.forEach(waiting, (one) => one, { concurrency: "unbounded", discard: true }),
-    Effect.zipRight(report)
-  )
 }

@@ -68,6 +68,8 @@ export interface Request extends RequestHead {
 }
 
 export interface Response extends ResponseHead {
+  /** The connection ends behind it, as it does behind every answer to an upgrade request. */
+  readonly isLast?: boolean | undefined
   readonly body?: string | Uint8Array | ReadableStream<Uint8Array> | undefined
 }
 

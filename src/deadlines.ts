@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
+import { Logs } from "./logs.js"
 
 /**
  * All the deadlines of a server, or of one client connection: a queue by due
@@ -152,10 +153,11 @@ export class Deadlines {
   }
 }
 
-/** What connections run on: time, and a runtime whose fibers can be interrupted, wherever it was made. */
+/** What connections run on: time, a logger, and a runtime whose fibers can be interrupted, wherever it was made. */
 export interface Engine {
   readonly runtime: Runtime.Runtime<never>
   readonly deadlines: Deadlines
+  readonly logs: Logs
 }
 
 /** The current fiber's references and clock, with the default flags: a layer is built, and a resource acquired, uninterruptibly. */
@@ -163,5 +165,5 @@ export const makeEngine: Effect.Effect<Engine> = Effect.gen(function* () {
   const { context, fiberRefs } = yield* Effect.runtime<never>()
   const clock = yield* Clock.clockWith(Effect.succeed)
   const runtime = Runtime.make({ context, fiberRefs, runtimeFlags: Runtime.defaultRuntimeFlags })
-  return { runtime, deadlines: new Deadlines(clock, runtime) }
+  return { runtime, deadlines: new Deadlines(clock, runtime), logs: new Logs(runtime) }
 })

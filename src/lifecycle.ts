@@ -1,10 +1,12 @@
+import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
-import { ConnectionClosed } from "./ConnectionClosed.js"
+import { ConnectionClosed, type Traffic } from "./ConnectionClosed.js"
 import type { Deadlines, Entry } from "./deadlines.js"
 import { Inbox, type Message, type Supplier } from "./inbox.js"
 import { macrotask } from "./macrotask.js"
 import { metered } from "./meter.js"
 import { Outbox } from "./outbox.js"
+import { Pieces } from "./pieces.js"
 import { Pings } from "./pings.js"
 import type { Piece } from "./protocol/assembly.js"
 import * as CloseCode from "./protocol/CloseCode.js"
@@ -50,7 +52,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private readonly decoder: FrameDecoder
   readonly stream: ByteStream
   private readonly settings: Settings
-  private readonly codecs: ReadonlyArray<Codec>
+  readonly codecs: ReadonlyArray<Codec>
   private readonly deadlines: Deadlines
   private readonly watch: Watch
   readonly pings: Pings
@@ -64,8 +66,10 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private now: number
   /** The current chunk has completed a message. */
   private completed = false
-  private wantsFragments = false
-  private dropsFragments = false
+  readonly pieces: Pieces
+  private readonly openedAt: number
+  private bytesReceived = 0
+  private traffic: Traffic | undefined
 
   private closeDue = NEVER
   dueAt = NEVER
@@ -81,11 +85,13 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.codecs = codecs
     this.deadlines = deadlines
     this.now = deadlines.now()
+    this.openedAt = this.now
     this.watch = new Watch(settings, this.now)
     this.pings = new Pings(pingPayloads, settings.maxPingsPerSecond)
     this.inbox = new Inbox<Message | Piece>(this, settings.receiveHighWaterMark)
     const receiver = metered(this, deadlines, settings)
     this.decoder = new FrameDecoder({ ...settings, role, receiver, codecs })
+    this.pieces = new Pieces(this.decoder, this.inbox)
     this.outbox = new Outbox(stream, new FrameEncoder({ role, maskingKeys, codecs }), settings.sendHighWaterMark)
     this.scheduleBy(this.watch.dueAt)
     stream.attach(receiver)
@@ -104,6 +110,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   data(bytes: Uint8Array): void {
     const now = this.deadlines.now()
     this.now = now
+    this.bytesReceived += bytes.length
     const wasInDoubt = this.watch.heard(now)
     this.completed = false
     this.outbox.cork()
@@ -161,13 +168,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   fragment(piece: Piece): void {
     this.completed = true
-    if (!this.dropsFragments) {
-      this.inbox.push(piece)
-    } else if (piece.final) {
-      this.dropsFragments = false
-      // Asked for again meanwhile: what is meant is the next message.
-      if (this.wantsFragments) this.decoder.receiveFragments()
-    }
+    this.pieces.add(piece)
   }
 
   ping(payload: Uint8Array): void {
@@ -202,8 +203,13 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   /** How the connection ended; asked for when it has. */
   error(): ConnectionClosed {
-    this.failure ??= new ConnectionClosed({ closure: this.closure() })
+    this.failure ??= new ConnectionClosed({ closure: this.closure(), traffic: this.traffic ?? this.measure() })
     return this.failure
+  }
+
+  private measure(): Traffic {
+    const { bytesReceived, deadlines, openedAt, outbox } = this
+    return { duration: Duration.millis(deadlines.now() - openedAt), bytesReceived, bytesSent: outbox.bytesSent }
   }
 
   exit(): Exit.Exit<never, ConnectionClosed> {
@@ -242,19 +248,6 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   sendPing(done?: ((elapsed: number | undefined) => void) | undefined): void {
     this.outbox.control(Frame.Opcode.Ping, this.pings.begin(this.deadlines.now(), done))
     this.outbox.schedule()
-  }
-
-  /** From the message that is arriving, or else the next one, fragments are received as they come. */
-  receiveFragments(): void {
-    this.wantsFragments = true
-    this.decoder.receiveFragments()
-  }
-
-  /** Goes back to whole messages; what is still to come of a message that was begun in fragments is dropped. */
-  receiveWhole(): void {
-    this.wantsFragments = false
-    this.dropsFragments = !this.decoder.receiveWhole()
-    this.inbox.dropWhile((item) => typeof item === "object" && "final" in item)
   }
 
   // The state
@@ -327,6 +320,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   /** How the connection ended is certain: nobody waits for messages, room or pongs any more. */
   private settle(): void {
+    this.traffic = this.measure()
     this.outbox.end()
     this.pings.end()
     this.inbox.end()

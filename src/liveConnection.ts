@@ -9,6 +9,7 @@ import type { Engine } from "./deadlines.js"
 import { FragmentSender } from "./fragmentSender.js"
 import type { Inbox, Message } from "./inbox.js"
 import { Lifecycle, type Parts } from "./lifecycle.js"
+import type { Logs } from "./logs.js"
 import type { Piece } from "./protocol/assembly.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Entry } from "./protocol/Extension.js"
@@ -18,6 +19,8 @@ import type { State } from "./protocol/Protocol.js"
 import * as utf8 from "./protocol/utf8.js"
 import { Reading, type ReceiveError, TypeId } from "./reading.js"
 import { Send } from "./send.js"
+import type { ByteStream } from "./Transport.js"
+import { traced } from "./trace.js"
 
 /** What both ends said in the opening handshake, and agreed on. RFC 6455 §4. */
 export interface Handshake {
@@ -36,6 +39,7 @@ export interface SendOptions {
 
 export interface LiveParts extends Parts {
   readonly handshake: () => Handshake
+  readonly logs: Logs
 }
 
 /** For a stream of bytes on which the handshake was done elsewhere. */
@@ -52,12 +56,19 @@ let lastId = 0
 export class LiveConnection {
   readonly id = ++lastId
   readonly lifecycle: Lifecycle
+  readonly stream: ByteStream
   readonly [TypeId]: Reading
   private readonly describe: () => Handshake
   private sending: ((message: Message, options?: SendOptions) => Effect.Effect<void, ConnectionClosed>) | undefined
 
   constructor(parts: LiveParts) {
-    this.lifecycle = new Lifecycle(parts)
+    const { logs, role, stream } = parts
+    this.stream = stream
+    this.lifecycle = new Lifecycle(
+      logs.areFramesWanted
+        ? { ...parts, stream: traced(stream, role, (line) => logs.debug(() => line, this.id)) }
+        : parts
+    )
     this.describe = parts.handshake
     // Parts of fragmented messages are in the inbox only while `receiveFragments` takes them out.
     this[TypeId] = new Reading(this.lifecycle.inbox as Inbox<Message>, () => this.lifecycle.exit())
@@ -72,11 +83,11 @@ export class LiveConnection {
   }
 
   get remoteAddress(): Option.Option<Address> {
-    return Option.fromNullable(this.lifecycle.stream.remoteAddress())
+    return Option.fromNullable(this.stream.remoteAddress())
   }
 
   get localAddress(): Option.Option<Address> {
-    return Option.fromNullable(this.lifecycle.stream.localAddress())
+    return Option.fromNullable(this.stream.localAddress())
   }
 
   get receive(): Effect.Effect<Message, ReceiveError> {
@@ -104,12 +115,12 @@ export class LiveConnection {
     const { inbox } = lifecycle
     const begin = Effect.suspend(() => {
       if (!inbox.claim()) return Effect.fail(new ConcurrencyError())
-      if (inbox.isEmpty()) lifecycle.receiveFragments()
+      if (inbox.isEmpty()) lifecycle.pieces.begin()
       return Effect.succeed({ isOver: false })
     })
     const end = ({ isOver }: { readonly isOver: boolean }) =>
       Effect.sync(() => {
-        if (!isOver) lifecycle.receiveWhole()
+        if (!isOver) lifecycle.pieces.end()
         inbox.release()
       })
     // What is in the inbox now is a whole message or, once fragments were asked for, a part of one.
@@ -333,8 +344,11 @@ const convert = (message: Message, type: "text" | "binary"): Message => {
 }
 
 /** A connection with a watch of its own, which ends with it. */
-export const openAlone = ({ deadlines }: Engine, parts: Omit<LiveParts, "deadlines">): LiveConnection => {
-  const connection = new LiveConnection({ ...parts, deadlines })
+export const openAlone = (
+  { deadlines, logs }: Engine,
+  parts: Omit<LiveParts, "deadlines" | "logs">
+): LiveConnection => {
+  const connection = new LiveConnection({ ...parts, deadlines, logs })
   connection.lifecycle.onClosed(() => deadlines.stop())
   return connection
 }

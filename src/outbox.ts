@@ -55,6 +55,8 @@ export class Outbox {
   private waiters: Waiters | undefined
   /** How often the transport has drained: who wants to wait for that sees whether it has come meanwhile. */
   drains = 0
+  /** Bytes that the transport was given. */
+  bytesSent = 0
   /** A fragmented message is on its way, and no other message may come between. RFC 6455 §5.4. */
   private locked = false
   /** An extension takes its time with a message of so many bytes, and no other message may overtake it. */
@@ -383,6 +385,7 @@ export class Outbox {
   }
 
   private write(bytes: Uint8Array): boolean {
+    this.bytesSent += bytes.length
     if (this.stream.write(bytes) === "sent") return true
     this.congested = true
     return false

@@ -73,9 +73,8 @@ export class Serving implements Acceptor {
   }
 
   arrived(cut: () => void): () => void {
-    const isEnding = this.stopping && this.parts.drain === undefined
     // Who comes on top of as many as may be silent at a time is not worth an answer: it has asked nothing.
-    if (isEnding || this.silent.size >= this.parts.maxHandshakes) {
+    if (this.silent.size >= this.parts.maxHandshakes) {
       cut()
       return () => {}
     }
@@ -257,6 +256,7 @@ export class Serving implements Acceptor {
       maskingKeys: framing.maskingKeys,
       pingPayloads: framing.pingPayloads,
       deadlines: engine.deadlines,
+      logs: engine.logs,
       handshake: () => ({
         request,
         response,
@@ -328,31 +328,24 @@ export class Serving implements Acceptor {
   }
 
   /**
-   * Refuses whatever comes, and ends what runs: all at once, closing with 1001
-   * and interrupting handlers, or as `drain` says. Completes when nothing is
-   * left, or when the time for draining is up.
+   * Refuses whatever is asked, and ends what runs: all at once, closing with
+   * 1001 and interrupting handlers, or as `drain` says. Completes when nothing
+   * is left, or when the time for draining is up; who has asked nothing by
+   * then is cut with the listener.
    */
   get stop(): Effect.Effect<void> {
     const { drain, engine, onStopping } = this.parts
     return Effect.suspend(() => {
       this.stopping = true
       onStopping()
-      if (drain === undefined) {
-        this.cutSilent()
-        return this.running.stop
-      }
-      return Effect.flatMap(this.running.drain(engine.deadlines, drain), (left) => {
-        this.cutSilent()
-        return left === 0
+      if (drain === undefined) return this.running.stop
+      return Effect.flatMap(this.running.drain(engine.deadlines, drain), (left) =>
+        left === 0
           ? Effect.void
           : Effect.logWarning(
               `${left} handlers did not end within drain.timeout (${drain.timeout} ms) and are left behind`
             )
-      })
+      )
     })
-  }
-
-  private cutSilent(): void {
-    for (const cut of this.silent) cut()
   }
 }

@@ -36,7 +36,7 @@ const sendEach = (connection: Connection.Connection, texts: ReadonlyArray<string
     return { accepted, fibers }
   })
 
-describe("sending to a peer that does not read", () => {
+describe("D4: sending to a peer that does not read", () => {
   it.scoped("suspends at sendHighWaterMark, and not before", () =>
     Effect.gen(function* () {
       const { connection, accepted } = yield* full()
@@ -162,7 +162,7 @@ describe("sending to a peer that does not read", () => {
   )
 })
 
-describe("a handler that does not read", () => {
+describe("D4: a handler that does not read", () => {
   it.scoped(
     "stops the reading at receiveHighWaterMark, each message charged 64 bytes, and taking starts it again",
     () =>

@@ -16,7 +16,7 @@ const pass = (duration: Duration.DurationInput) =>
 
 const roles = ["server", "client"] as const
 
-describe("close", () => {
+describe("L4: close", () => {
   it.scoped("both ends learn codes and reasons, and who began", () =>
     Effect.gen(function* () {
       let theirs: ConnectionClosed.ConnectionClosed | undefined
@@ -168,7 +168,7 @@ describe("close", () => {
   )
 })
 
-describe("the peer's Close", () => {
+describe("L4: the peer's Close", () => {
   it.scoped.each([
     [{ code: 1000, reason: "done" }, "880203e8", true],
     [{ code: 1001, reason: "" }, "880203e9", true],
@@ -208,7 +208,7 @@ describe("the peer's Close", () => {
   )
 })
 
-describe("closeTimeout", () => {
+describe("L4: closeTimeout", () => {
   it.scoped.each(roles)("cuts a peer that never answers a %s's Close, after 10 seconds and not before", (role) =>
     Effect.gen(function* () {
       const { connection, peer } = yield* open(role)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber, TestClock } from "effect"
 import { type Connection, ConnectionClosed } from "effect-websockets"
 import * as Frame from "../src/protocol/Frame.js"
 import { hex, masked, open, plain, settle } from "./support.js"
@@ -7,7 +7,7 @@ import { hex, masked, open, plain, settle } from "./support.js"
 const normal = { code: 1000, reason: "" }
 const roles = ["server", "client"] as const
 
-describe("an end that is not agreed", () => {
+describe("L6, D5: an end that is not agreed", () => {
   it.scoped.each(roles)("the peer's end of stream without a Close, for a %s", (role) =>
     Effect.gen(function* () {
       const { connection, peer } = yield* open(role)
@@ -163,6 +163,36 @@ describe("an end that is not agreed", () => {
       yield* settle
       yield* peer.end
       assert.strictEqual((yield* connection.closed).closure.sent?.code, 1009)
+    })
+  )
+})
+
+describe("L6: what there was of a connection", () => {
+  it.scoped("is told with its end: how long it was open, and the bytes of its frames both ways", () =>
+    Effect.gen(function* () {
+      const { connection, peer } = yield* open("server")
+      const received = masked(Frame.text("Hello"), Frame.ping())
+      yield* peer.write(received)
+      yield* connection.receive
+      yield* connection.send("World")
+      yield* TestClock.adjust("1500 millis")
+      const close = masked(Frame.close(normal))
+      yield* peer.write(close)
+      yield* settle
+      const error = yield* Effect.flip(connection.receive)
+      assert.strictEqual(error._tag, "ConnectionClosed")
+      if (error._tag !== "ConnectionClosed") return
+      // What the transport still does says nothing of the connection.
+      yield* TestClock.adjust("2 seconds")
+      yield* peer.end
+      const { traffic } = yield* connection.closed
+      assert.deepStrictEqual(traffic, error.traffic)
+      const sent = plain(Frame.pong(), Frame.text("World"), Frame.close(normal))
+      assert.deepStrictEqual(traffic, {
+        duration: Duration.millis(1500),
+        bytesReceived: received.length + close.length,
+        bytesSent: sent.length
+      })
     })
   )
 })

@@ -24,7 +24,7 @@ const takePieces = (connection: Connection.Connection) =>
     return { pieces, fiber }
   })
 
-describe("receiveFragments", () => {
+describe("D3: receiveFragments", () => {
   it.scoped("gives the pieces of one message as they arrive, and ends with it", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* open("server")

@@ -21,7 +21,7 @@ const latencyOf = ({ latency }: Connection.Connection) =>
 const pass = (duration: Duration.DurationInput) =>
   Effect.zipRight(settle, Effect.zipRight(TestClock.adjust(duration), settle))
 
-describe("keepalive", () => {
+describe("L3: keepalive", () => {
   it.scoped("pings after exactly pingInterval of silence, 20 seconds, and not before", () =>
     Effect.gen(function* () {
       const { wire } = yield* keyed()
@@ -141,7 +141,7 @@ describe("keepalive", () => {
   )
 })
 
-describe("messageTimeout", () => {
+describe("D13: messageTimeout", () => {
   const reason = "a message was not complete within messageTimeout (60000 ms)"
 
   it.scoped("ends the connection with 1008 when a message has taken 60 seconds, and not before", () =>

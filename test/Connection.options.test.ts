@@ -77,7 +77,7 @@ describe("options", () => {
   )
 })
 
-describe("a connection", () => {
+describe("L7: a connection", () => {
   it.scoped("has an id of its own, its role and its addresses, and is known from other values", () =>
     Effect.gen(function* () {
       const one = yield* open("server")

@@ -18,7 +18,7 @@ const latencyOf = ({ latency }: Connection.Connection) =>
 const pass = (duration: Duration.DurationInput) =>
   Effect.zipRight(settle, Effect.zipRight(TestClock.adjust(duration), settle))
 
-describe("ping and pong", () => {
+describe("L1, L2: ping and pong", () => {
   it.scoped("ping gives the round-trip time, to the millisecond", () =>
     Effect.gen(function* () {
       const connection = yield* Testing.connect((connection) => connection.receive)

@@ -16,7 +16,7 @@ const received = (...frames: ReadonlyArray<Frame.Frame>) =>
 const tagOf = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A, E>) =>
   Effect.map(Effect.flip(effect), ({ _tag }) => _tag)
 
-describe("receive", () => {
+describe("D1: receive", () => {
   it.scoped("gives text as a string and binary as bytes, in order", () =>
     Effect.gen(function* () {
       const { connection } = yield* received(
@@ -76,7 +76,7 @@ describe("receive", () => {
   )
 })
 
-describe("receiveText and receiveBytes", () => {
+describe("D1: receiveText and receiveBytes", () => {
   it.scoped("give messages of their type", () =>
     Effect.gen(function* () {
       const { connection } = yield* received(Frame.text("text"), Frame.binary(bytes(1)))
@@ -109,7 +109,7 @@ describe("receiveText and receiveBytes", () => {
   )
 })
 
-describe("receiveAll", () => {
+describe("D2: receiveAll", () => {
   it.scoped("takes all that is there, and waits for at least one", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* received(Frame.text("a"), Frame.text("b"), Frame.binary(bytes(3)))
@@ -126,7 +126,7 @@ describe("receiveAll", () => {
   )
 })
 
-describe("messages", () => {
+describe("D12: messages", () => {
   it.scoped("ends when the connection ends cleanly", () =>
     Effect.gen(function* () {
       const { connection } = yield* received(Frame.text("a"), Frame.text("b"), Frame.close(bye))
@@ -161,7 +161,7 @@ describe("messages", () => {
   )
 })
 
-describe("runForEach", () => {
+describe("D2: runForEach", () => {
   it.scoped("runs for each message, one after the other, and completes when the end is clean", () =>
     Effect.gen(function* () {
       const { connection } = yield* received(Frame.text("a"), Frame.text("b"), Frame.close(bye))

@@ -41,7 +41,7 @@ const openCounted = Effect.gen(function* () {
   return { connection, peer, writes }
 })
 
-describe("send, on the wire", () => {
+describe("D1: send, on the wire", () => {
   const messages: ReadonlyArray<readonly [string, Connection.Message, Connection.SendOptions | undefined, string]> = [
     ["text", "Hello", undefined, "810548656c6c6f"],
     ["bytes", bytes(0, 255), undefined, "820200ff"],
@@ -134,7 +134,7 @@ describe("send, on the wire", () => {
   )
 })
 
-describe("what is sent in one tick leaves in one write", () => {
+describe("D2: what is sent in one tick leaves in one write", () => {
   it.scoped("many sends of one fiber", () =>
     Effect.gen(function* () {
       const { connection, writes } = yield* openCounted

@@ -21,7 +21,7 @@ const sending = (connection: Connection.Connection) =>
     return { feed, fiber, finish: Effect.zipRight(Queue.shutdown(source), Fiber.await(fiber)) }
   })
 
-describe("sendFragments", () => {
+describe("D3: sendFragments", () => {
   it.scoped("sends each piece as a fragment as it comes, and the end as one more", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* open("server")

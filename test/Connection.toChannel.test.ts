@@ -11,7 +11,7 @@ const normal = { code: 1000, reason: "" }
 const through = <E>(connection: Connection.Connection, input: Stream.Stream<Connection.Message, E>) =>
   Stream.pipeThroughChannel(input, Connection.toChannel<E>(connection))
 
-describe("toChannel", () => {
+describe("D12: toChannel", () => {
   it.scoped("sends what goes in and gives what was received", () =>
     Effect.gen(function* () {
       const connection = yield* Testing.connect((connection) =>

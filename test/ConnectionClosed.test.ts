@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Duration } from "effect"
 import { ConnectionClosed } from "effect-websockets"
 
 const close = (code: number, reason = "") => ({ code, reason })
@@ -50,9 +51,11 @@ const ends: ReadonlyArray<readonly [Partial<ConnectionClosed.Closure>, string, n
   ]
 ]
 
+const traffic = { duration: Duration.zero, bytesReceived: 0, bytesSent: 0 }
+
 describe("ConnectionClosed", () => {
   it.each(ends)("%o: %s", (parts, sentence, code, isClean) => {
-    const error = new ConnectionClosed.ConnectionClosed({ closure: closure(parts) })
+    const error = new ConnectionClosed.ConnectionClosed({ closure: closure(parts), traffic })
     assert.strictEqual(error.message, sentence)
     assert.strictEqual(ConnectionClosed.describe(error.closure), sentence)
     assert.strictEqual(ConnectionClosed.code(error), code)

@@ -21,7 +21,7 @@ const make = Effect.sync(() => {
   return { ...registry, join }
 })
 
-describe("a broadcast to a peer that does not read", () => {
+describe("D4: a broadcast to a peer that does not read", () => {
   /** A connection whose wire holds 70 kB, and with 40 kB of broadcasts more than its mark of 100 kB. */
   const slow = (registry: Effect.Effect.Success<typeof make>) =>
     Effect.gen(function* () {

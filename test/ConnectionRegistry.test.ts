@@ -21,7 +21,7 @@ const make = Effect.sync(() => {
   return { ...registry, join }
 })
 
-describe("the registry of a server", () => {
+describe("D9: the registry of a server", () => {
   it.scoped("has a connection from before its handler begins until nothing is left of it", () =>
     Effect.gen(function* () {
       const network = yield* Layer.build(Testing.layer)
@@ -119,7 +119,7 @@ describe("the registry of a server", () => {
   )
 })
 
-describe("broadcast", () => {
+describe("D8: broadcast", () => {
   it.scoped("sends the same bytes to everybody, text and binary, of any size", () =>
     Effect.gen(function* () {
       const { service, join } = yield* make

@@ -327,7 +327,7 @@ describe("a stopping server", () => {
       const stopping = yield* Effect.fork(Scope.close(scope, Exit.void))
       yield* settle
       const error = yield* Effect.flip(connect)
-      assert.include(error.message, "the server ended the connection without an answer")
+      assert.include(error.message, "status 503: The server is stopping.")
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.join(stopping)
       const refused = yield* Effect.flip(connect)

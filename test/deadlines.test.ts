@@ -83,7 +83,7 @@ const naive = (run: ReadonlyArray<Step>): ReadonlyArray<string> => {
   return fired.sort()
 }
 
-describe("deadlines", () => {
+describe("L3: deadlines", () => {
   it.scoped("whatever is set, moved and taken out fires as a list that is searched each millisecond would", () =>
     Effect.gen(function* () {
       for (const run of FastCheck.sample(steps, { numRuns: 8, seed: 7 })) {

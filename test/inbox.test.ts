@@ -1,12 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, FastCheck, Fiber } from "effect"
+import { Duration, Effect, Exit, FastCheck, Fiber } from "effect"
 import { ConcurrencyError, ConnectionClosed } from "effect-websockets"
 import { Inbox, type Message } from "../src/inbox.js"
 import { settle } from "./support.js"
 
 const closed = Exit.fail(
   new ConnectionClosed.ConnectionClosed({
-    closure: { sent: undefined, received: undefined, initiator: "remote", cause: { _tag: "EndOfStream" } }
+    closure: { sent: undefined, received: undefined, initiator: "remote", cause: { _tag: "EndOfStream" } },
+    traffic: { duration: Duration.zero, bytesReceived: 0, bytesSent: 0 }
   })
 )
 

@@ -1,22 +1,22 @@
 import { createHash } from "node:crypto"
 import net, { type AddressInfo } from "node:net"
 import { makeFrames, repeat } from "../frames.js"
-import { isWorkloadName, type Workload, workloadNamed } from "../workloads.js"
+import { ownWorkload, type Workload } from "../workloads.js"
 import { listening } from "./control.js"
 
 /** Turns the length of a request and the number of complete requests that have come into the bytes to answer with. */
 type Answer = (replies: number) => Buffer
 
 const key = /^sec-websocket-key: *(\S+)/im
+/** What is offered is what is agreed to. */
+const offer = /^sec-websocket-extensions:.*\r\n/im
 
 /**
  * A server on bare node:net that knows the requests beforehand: it doesn't parse them, it counts their bytes, and for
  * each that is complete `answer` says what to write. Shared by `raw` and `liar`.
  */
 export const serveCounting = (makeAnswer: (reply: Buffer, workload: Workload) => Answer): void => {
-  const name = process.argv[2] ?? ""
-  if (!isWorkloadName(name)) throw new Error(`no workload is called "${name}"`)
-  const workload = workloadNamed(name)
+  const workload = ownWorkload()
   const { request, reply } = makeFrames(workload)
   const answer = makeAnswer(reply, workload)
 
@@ -43,7 +43,7 @@ const upgrade = (head: string): string => {
   const accept = createHash("sha1")
     .update(`${key.exec(head)?.[1]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
     .digest("base64")
-  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
+  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${offer.exec(head)?.[0] ?? ""}Sec-WebSocket-Accept: ${accept}\r\n\r\n`
 }
 
 /** The reply so often, cut from one buffer: no connection has more than a window of them due. */

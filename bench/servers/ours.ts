@@ -1,6 +1,7 @@
 import { Effect, Layer } from "effect"
 import { Connection, WebSocketServer } from "effect-websockets"
 import { NodeListener, runMain } from "effect-websockets/node"
+import { ownWorkload } from "../workloads.js"
 import { listening } from "./control.js"
 
 /** The code of the README: an Effect handler, every default on. */
@@ -15,7 +16,7 @@ const Report = Layer.effectDiscard(
 )
 
 Report.pipe(
-  Layer.provide(WebSocketServer.layer(echo)),
+  Layer.provide(WebSocketServer.layer(echo, { compression: ownWorkload().deflate === true })),
   Layer.provide(NodeListener.layer({ port: 0, host: "127.0.0.1" })),
   Layer.launch,
   runMain

@@ -1,8 +1,10 @@
 import type { AddressInfo } from "node:net"
 import { WebSocketServer } from "ws"
+import { ownWorkload } from "../workloads.js"
 import { listening } from "./control.js"
 
-const server = new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate: false })
+const perMessageDeflate = ownWorkload().deflate === true
+const server = new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate })
 
 server.on("listening", () => listening((server.address() as AddressInfo).port))
 server.on("connection", (ws) => {

@@ -5,7 +5,7 @@ import { type ConnectionOptions, TLSSocket, connect as tlsConnect } from "node:t
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { RequestHead } from "../protocol/Handshake.js"
+import type { RequestHead, ResponseHead } from "../protocol/Handshake.js"
 import { Connector, type Destination, type Reply } from "../Transport.js"
 import { type Operation, TransportError } from "../TransportError.js"
 import { NodeByteStream } from "./byteStream.js"
@@ -95,8 +95,8 @@ class Dialling {
     })
     this.sent.on("response", (response) => this.readBody(response))
     // In some versions of node a 101 that switches to nothing is information; any other is followed by an answer.
-    this.sent.on("information", ({ statusCode, rawHeaders }) => {
-      if (statusCode === 101) this.finish(answered(headOf({ statusCode, rawHeaders }), []))
+    this.sent.on("information", ({ statusCode, httpVersion, rawHeaders }) => {
+      if (statusCode === 101) this.finish(answered(headOf({ statusCode, httpVersion, rawHeaders }), []))
     })
     this.sent.end()
   }
@@ -171,10 +171,11 @@ class Dialling {
   }
 }
 
-const headOf = ({ statusCode, rawHeaders }: Pick<IncomingMessage, "statusCode" | "rawHeaders">) => ({
-  status: statusCode ?? 0,
-  headers: headersOf({ rawHeaders })
+const headOf = (message: Pick<IncomingMessage, "statusCode" | "httpVersion" | "rawHeaders">): ResponseHead => ({
+  status: message.statusCode ?? 0,
+  version: message.httpVersion === "1.0" ? "1.0" : "1.1",
+  headers: headersOf(message)
 })
 
-const answered = (response: ReturnType<typeof headOf>, chunks: ReadonlyArray<Uint8Array>): Effect.Effect<Reply> =>
+const answered = (response: ResponseHead, chunks: ReadonlyArray<Uint8Array>): Effect.Effect<Reply> =>
   Effect.sync(() => ({ _tag: "Answered", response, body: Uint8Array.from(Buffer.concat([...chunks])) }))

@@ -170,9 +170,10 @@ const makeServer = (tls: ServerTls | undefined): HttpServer | HttpsServer => {
 /**
  * node's own limit is above ours, so that what is too much by ours gets the
  * right answer, and below what is read at a time, so that the request line is
- * mostly there to be looked at where it is too much for node too.
+ * mostly there to be looked at where it is too much for node too. A missing
+ * Host is ours to refuse, with a sentence.
  */
-const httpOptions = { maxHeaderSize: 32_768, noDelay: true } as const
+const httpOptions = { maxHeaderSize: 32_768, requireHostHeader: false, noDelay: true } as const
 
 /** A server that speaks HTTP on connections that somebody else accepts. */
 const servedConnections = (acceptor: Acceptor): Effect.Effect<HttpServer, never, Scope.Scope> =>

@@ -71,6 +71,10 @@ class CallDeflater implements Deflater {
       })
   }
 
+  reset(): void {
+    this.history.clear()
+  }
+
   end(): void {
     this.history.clear()
   }

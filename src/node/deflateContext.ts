@@ -228,6 +228,10 @@ class KeptDeflater implements Deflater {
     this.context = openDeflate(options)
   }
 
+  reset(): void {
+    this.context.reset()
+  }
+
   deflate(payload: Uint8Array): Eventual<Uint8Array> {
     if (payload.length <= encodedAtOnce) return this.context.deflate(payload)
     const copy = Uint8Array.from(payload)
@@ -260,25 +264,26 @@ class KeptInflater implements Inflater {
 export const deflater = (options: DeflaterOptions): Deflater => {
   if (options.keepsContext) return new KeptDeflater(options)
   const { windowBits, level, memLevel } = options
+  const context = sharedContext(`deflate ${windowBits} ${level} ${memLevel}`, () => openDeflate(options))
   const later = calls.deflater(options)
   return {
     deflate: (payload) => {
       if (payload.length > encodedAtOnce) return later.deflate(payload)
-      const context = sharedContext(`deflate ${windowBits} ${level} ${memLevel}`, () => openDeflate(options))
       context.reset()
       return context.deflate(payload)
     },
+    reset: () => {},
     end: () => {}
   }
 }
 
 export const inflater = (options: InflaterOptions): Inflater => {
   if (options.keepsContext) return new KeptInflater(options)
+  const context = sharedContext(`inflate ${options.windowBits}`, () => openInflate(options))
   const later = calls.inflater(options)
   return {
     inflate: (data, limit) => {
       if (data.length > encodedAtOnce) return later.inflate(data, limit)
-      const context = sharedContext(`inflate ${options.windowBits}`, () => openInflate(options))
       context.reset()
       return context.inflate(data, limit)
     },

@@ -49,6 +49,7 @@ const complete = ({ headers, body }: Response, keepsAlive: boolean): HeaderList 
 
 const writeResponse = (response: ServerResponse, answer: Response): void => {
   const { status, body } = answer
+  if (answer.isLast === true) response.shouldKeepAlive = false
   try {
     response.writeHead(status, complete(answer, response.shouldKeepAlive).flat())
   } catch {
@@ -67,7 +68,7 @@ const writeResponse = (response: ServerResponse, answer: Response): void => {
   }
 }
 
-/** A request that asks for no upgrade: the connection may be used again after the answer. */
+/** A request that asks for no upgrade: the connection may be used again after an answer that is not the last. */
 export const plain = (message: IncomingMessage, response: ServerResponse): Exchange => ({
   request: requestOf(message, message.socket),
   isUpgrade: false,

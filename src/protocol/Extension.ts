@@ -43,8 +43,22 @@ export interface Codec {
   readonly encode: (payload: Uint8Array, compress?: boolean | undefined) => Eventual<Uint8Array> | undefined
   /** The payload of a received message that has the reserved bits; more than `limit` bytes of it are a violation. */
   readonly decode: (payload: Uint8Array, limit: number) => Eventual<Uint8Array | Violation>
-  /** The connection is over: frees what is held for it, also while a result is still to come. */
+  /** How a message that goes to many connections is encoded once for all of them, where that can be done. */
+  readonly common?: Common | undefined
+  /** The connection is over: frees what is held for it, also while a result is still to come. Must not throw. */
   readonly end?: (() => void) | undefined
+}
+
+/** One encoding of a message for several connections that have the same extension, and no other. */
+export interface Common {
+  /** Those of the same kind can take each other's. */
+  readonly kind: unknown
+  /** How much is asked of it: what is encoded for the least of them is good for all. */
+  readonly demand: number
+  /** As `encode`; what comes of it depends on no message before. */
+  readonly encode: Codec["encode"]
+  /** A message that was encoded so goes out here: what is encoded for this connection alone depends on none before it. */
+  readonly restart: () => void
 }
 
 export interface Extension {
@@ -116,7 +130,14 @@ export const decode = (
   payload: Uint8Array,
   rsv: number,
   limit: number
-): Eventual<Uint8Array | Violation> => decodeFrom(codecs, codecs.length - 1, payload, rsv, limit)
+): Eventual<Uint8Array | Violation> => {
+  try {
+    return decodeFrom(codecs, codecs.length - 1, payload, rsv, limit)
+  } catch {
+    // Somebody else's code, in the transport's callback: it ends this connection, not the process.
+    return violation(CloseCode.InternalError, "an extension could not decode a message")
+  }
+}
 
 const decodeFrom = (
   codecs: ReadonlyArray<Codec>,

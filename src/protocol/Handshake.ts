@@ -24,12 +24,15 @@ export interface RequestHead {
 /** A response's head. */
 export interface ResponseHead {
   readonly status: number
+  /** Where it is not said, one that has upgrades. */
+  readonly version?: RequestHead["version"] | undefined
   readonly headers: HeaderList
 }
 
 /** A response that refuses; its text tells a person what to do. */
 export interface Rejection extends ResponseHead {
   readonly _tag: "Rejection"
+  readonly isLast: true
   readonly body: string
 }
 
@@ -45,6 +48,7 @@ export interface Agreement {
 
 export const rejection = (status: number, body: string, ...extra: HeaderList): Rejection => ({
   _tag: "Rejection",
+  isLast: true,
   status,
   headers: [["Content-Type", "text/plain; charset=utf-8"], ...extra],
   body: `${body}\n`
@@ -274,6 +278,8 @@ const badHeader = (header: string, problem: string): Refusal => ({ _tag: "Refusa
 export const verify = (offer: ClientOffer, response: ResponseHead): Agreement | Refusal => {
   const values = (name: string) => headers.all(response.headers, name)
   if (response.status !== 101) return { _tag: "Refusal", reason: "status" }
+  // RFC 9110 §7.8
+  if (response.version === "1.0") return badHeader("Upgrade", "came with HTTP/1.0, where it means nothing")
   if (!headers.listIncludes(values("upgrade"), "websocket")) return badHeader("Upgrade", "does not say websocket")
   if (!headers.listIncludes(values("connection"), "upgrade")) return badHeader("Connection", "does not say Upgrade")
   const accept = values("sec-websocket-accept")

@@ -42,6 +42,8 @@ export const defaults = {
 export interface Deflater {
   /** A message's data up to where a flush leaves 00 00 ff ff, without these. RFC 7692 §7.2.1. */
   readonly deflate: (payload: Uint8Array) => Eventual<Uint8Array>
+  /** Forgets the messages before. */
+  readonly reset: () => void
   readonly end: () => void
 }
 
@@ -256,13 +258,24 @@ const makeCodec = (service: Service, settings: Settings, role: Role, agreed: Agr
     if (result === "malformed") return malformed
     return violation(CloseCode.MessageTooBig, `a compressed message exceeds maxMessageSize (${limit} bytes)`)
   }
+  const encode = (deflater: () => Deflater, payload: Uint8Array, compress: boolean | undefined) => {
+    if (!(compress ?? payload.length >= threshold)) return undefined
+    return payload.length === 0 ? emptyMessage : deflater().deflate(payload)
+  }
+  const own = () => {
+    deflater ??= service.deflater({ ...ours, level, memLevel })
+    return deflater
+  }
+  const fresh = () => service.deflater({ ...ours, level, memLevel, keepsContext: false })
   return {
     rsv: RSV1,
-    encode: (payload, compress) => {
-      if (!(compress ?? payload.length >= threshold)) return undefined
-      if (payload.length === 0) return emptyMessage
-      deflater ??= service.deflater({ ...ours, level, memLevel })
-      return deflater.deflate(payload)
+    encode: (payload, compress) => encode(own, payload, compress),
+    // Refers back no further than the smallest window, and to no other message.
+    common: {
+      kind: settings,
+      demand: ours.windowBits,
+      encode: (payload, compress) => encode(fresh, payload, compress),
+      restart: () => deflater?.reset()
     },
     decode: (data, limit) => {
       inflater ??= service.inflater(theirs)

@@ -170,7 +170,7 @@ export const connect = <A, E, R, P = never, R2 = never, R3 = never>(
 /** The wire that a connection of this network runs over; a defect for any other connection. */
 export const wireOf = (connection: Connection): Effect.Effect<Wire> =>
   Effect.sync(() => {
-    const stream = connection instanceof LiveConnection ? connection.lifecycle.stream : undefined
+    const stream = connection instanceof LiveConnection ? connection.stream : undefined
     if (!(stream instanceof End)) throw new TypeError("this connection runs over no wire of Testing's")
     return stream.wire
   })

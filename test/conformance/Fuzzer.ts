@@ -38,10 +38,11 @@ const isText = (payload: Uint8Array): boolean => {
   }
 }
 
-/** What is wrong with a frame by itself. RFC 6455 §5.1, §5.2, §5.5. */
-const faultOf = (frame: Frame, isClient: boolean): string | undefined => {
-  if (frame.masked === isClient) return frame.masked ? "a masked frame of a server" : "an unmasked frame of a client"
-  if (frame.rsv !== 0) return `reserved bits ${frame.rsv}`
+/** What is wrong with a frame by itself, where extensions own these bits. RFC 6455 §5.1, §5.2, §5.5. */
+export const faultOf = (frame: Frame, isClient: boolean, negotiated = 0): string | undefined => {
+  const isMasked = frame.key !== undefined
+  if (isMasked === isClient) return isMasked ? "a masked frame of a server" : "an unmasked frame of a client"
+  if ((frame.rsv & ~negotiated) !== 0) return `reserved bits ${frame.rsv}`
   if (!frame.isMinimal) return "a length that is not minimal"
   if (frame.opcode > 10 || (frame.opcode > 2 && frame.opcode < 8)) return `the reserved opcode ${frame.opcode}`
   if (frame.opcode < 8) return undefined

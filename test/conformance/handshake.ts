@@ -7,7 +7,7 @@ import type { Socket } from "node:net"
 /** A head may be this long, in octets. */
 const MAX_HEAD = 65_536
 
-interface Head {
+export interface Head {
   readonly start: string
   /** Names in lower case; repeated ones joined by commas. */
   readonly headers: ReadonlyMap<string, string>
@@ -15,7 +15,7 @@ interface Head {
   readonly rest: Uint8Array
 }
 
-const parse = (text: string, rest: Uint8Array): Head => {
+export const parse = (text: string, rest: Uint8Array): Head => {
   const [start = "", ...lines] = text.split("\r\n")
   const headers = new Map<string, string>()
   for (const line of lines) {
@@ -30,7 +30,7 @@ const parse = (text: string, rest: Uint8Array): Head => {
 }
 
 /** Reads up to the empty line; fails where the stream ends before it, or takes too long. */
-const readHead = (socket: Socket, milliseconds: number): Promise<Head> =>
+export const readHead = (socket: Socket, milliseconds: number): Promise<Head> =>
   new Promise((resolve, reject) => {
     let bytes = Buffer.alloc(0)
     const timer = setTimeout(() => settle(() => reject(new Error("no whole head in time"))), milliseconds)
@@ -53,7 +53,8 @@ const readHead = (socket: Socket, milliseconds: number): Promise<Head> =>
     socket.on("data", onData).on("close", onClose)
   })
 
-const acceptOf = (key: string): string =>
+/** The answer to a key. RFC 6455 §4.2.2. */
+export const acceptOf = (key: string): string =>
   createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
 
 const demand = (holds: boolean, problem: string): void => {

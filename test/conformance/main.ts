@@ -1,13 +1,15 @@
-import type { Case } from "./Case.js"
+import { benchOf } from "./blind/Bench.js"
+import { isOfRole } from "./blind/BlindSpot.js"
+import { blindSpots } from "./blind/index.js"
 import { cases } from "./cases/index.js"
 import { isPassed, type Verdict } from "./judge.js"
 import { type Options, parse, usage } from "./options.js"
 import { runAll } from "./pool.js"
 import { failures, keyOf, load, type Result, save, summary, table } from "./results.js"
 import { againstClient, againstServer, type Role, type Runner } from "./run.js"
-import { startClient, startServer, type TargetName } from "./targets.js"
+import { startClient, startServer, type TargetName, testees } from "./targets.js"
 
-/** Runs the cases of the public WebSocket testsuite against this library, or against `ws` for comparison. */
+/** Runs the cases of the public WebSocket testsuite, and what it leaves out, against this library or, to compare, against `ws`. */
 
 const print = (text: string): void => console.log(text)
 
@@ -23,27 +25,32 @@ const start = async (target: TargetName, role: Role): Promise<Runner> => {
 }
 
 /** In the order of the suite, whatever order they ended in. */
-const order = new Map(cases.map(({ id }, i) => [id, i]))
+const order = new Map([...cases, ...blindSpots].map(({ id }, i) => [id, i]))
 const sorted = (results: Iterable<Result>): ReadonlyArray<Result> =>
   [...results].sort((a, b) => (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0))
 
 const run = async ({ isWanted, jobs, json, roles, target }: Options): Promise<boolean> => {
   const known = new Map((json === undefined ? [] : load(json)).map((result) => [keyOf(result), result]))
-  const wanted = cases.filter(isWanted)
+  const wanted: Array<Pick<Result, "role" | "id">> = []
   for (const role of roles) {
-    const runner = await start(target, role)
-    const left = wanted.filter(({ id }) => !known.has(keyOf({ target, role, id })))
-    await runAll(runner, left, jobs, (test: Case, verdict: Verdict, milliseconds: number) => {
-      const result = { target, role, id: test.id, milliseconds, ...verdict }
+    const choose = <A extends { readonly id: string }>(tests: ReadonlyArray<A>): ReadonlyArray<A> => {
+      const chosen = tests.filter(isWanted)
+      wanted.push(...chosen.map(({ id }) => ({ role, id })))
+      return chosen.filter(({ id }) => !known.has(keyOf({ target, role, id })))
+    }
+    const tell = ({ id }: { readonly id: string }, verdict: Verdict, milliseconds: number) => {
+      const result = { target, role, id, milliseconds, ...verdict }
       known.set(keyOf(result), result)
       if (json !== undefined) save(json, sorted(known.values()))
       if (!isPassed(result)) console.error(failures([result]))
-    })
+    }
+    const runner = await start(target, role)
+    await runAll(runner, choose(cases), jobs, tell)
     await runner.stop()
+    const testee = testees[target]
+    if (testee !== undefined) await runAll(benchOf(testee, role), choose(blindSpots.filter(isOfRole(role))), jobs, tell)
   }
-  const results = roles.flatMap((role) =>
-    wanted.map(({ id }) => known.get(keyOf({ target, role, id }))).filter((result) => result !== undefined)
-  )
+  const results = wanted.map(({ role, id }) => known.get(keyOf({ target, role, id }))!)
   print(`${table(results)}\n`)
   for (const { behavior, role, id, note } of results) {
     if (behavior === "INFORMATIONAL") print(`${target} ${role} ${id}, informational: ${note}`)

@@ -1,13 +1,16 @@
-import type { Case } from "./Case.js"
 import type { Verdict } from "./judge.js"
-import type { Runner } from "./run.js"
 
-/** Runs cases side by side, so many at a time, and tells of each as it ends. */
-export const runAll = async (
-  runner: Runner,
-  tests: ReadonlyArray<Case>,
+/** What has an id, and is run by something. */
+interface Running<A> {
+  readonly run: (test: A) => Promise<Verdict>
+}
+
+/** Runs tests side by side, so many at a time, and tells of each as it ends. */
+export const runAll = async <A extends { readonly id: string }>(
+  runner: Running<A>,
+  tests: ReadonlyArray<A>,
   jobs: number,
-  tell: (test: Case, verdict: Verdict, milliseconds: number) => void = () => {}
+  tell: (test: A, verdict: Verdict, milliseconds: number) => void = () => {}
 ): Promise<ReadonlyMap<string, Verdict>> => {
   const verdicts = new Map<string, Verdict>()
   const left = tests.values()

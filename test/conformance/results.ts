@@ -1,5 +1,4 @@
 import { readFileSync, writeFileSync } from "node:fs"
-import { groupOf } from "./cases/index.js"
 import { isPassed, type Verdict } from "./judge.js"
 import type { Role } from "./run.js"
 import type { TargetName } from "./targets.js"
@@ -51,17 +50,20 @@ const line = (name: string, results: ReadonlyArray<Result>): ReadonlyArray<strin
   return [name, ...counted]
 }
 
-/** A line for each target, role and group; seconds are those of the cases, which run side by side. */
+/** The number of a group of cases, or the name of a group of blind spots. */
+const groupNameOf = (id: string): string => id.split(".", 1)[0]!
+
+/** A line for each target, role and group, in the order of the results; seconds are those of the cases, which run side by side. */
 export const table = (results: ReadonlyArray<Result>): string => {
   const rows: Array<ReadonlyArray<string>> = [["group", ...columns]]
   const sides = new Set(results.map(({ target, role }) => `${target} ${role}`))
   for (const side of sides) {
     const own = results.filter(({ target, role }) => `${target} ${role}` === side)
-    for (const group of [...new Set(own.map(({ id }) => groupOf(id)))].sort((a, b) => a - b)) {
+    for (const group of new Set(own.map(({ id }) => groupNameOf(id)))) {
       rows.push(
         line(
           `${side} ${group}`,
-          own.filter(({ id }) => groupOf(id) === group)
+          own.filter(({ id }) => groupNameOf(id) === group)
         )
       )
     }

@@ -3,6 +3,9 @@ import { Context, Effect, Exit, Layer, ManagedRuntime, Scope } from "effect"
 import { Connection, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { NodeConnector, NodeListener } from "effect-websockets/node"
 import { WebSocket, WebSocketServer as WsServer } from "ws"
+import { ours } from "./blind/oursTestee.js"
+import type { Testee } from "./blind/Testee.js"
+import { ws } from "./blind/wsTestee.js"
 
 /** Who is tested: peers that echo every message with its type, and do nothing else. */
 
@@ -79,3 +82,6 @@ const wsClient = (): ClientTarget => ({
 export const startServer = (name: TargetName): Promise<ServerTarget> => (name === "ours" ? oursServer() : wsServer())
 
 export const startClient = (name: TargetName): ClientTarget => (name === "ours" ? oursClient() : wsClient())
+
+/** Who plays the scenarios of the blind spots. */
+export const testees: Partial<Record<TargetName, Testee>> = { ours, ws }

@@ -67,10 +67,10 @@ describe("the reader", () => {
     }
     const hello = payload.toString("hex")
     assert.deepStrictEqual(read, [
-      { fin: false, rsv: 0, opcode: 1, masked: false, isMinimal: true, payload: hello },
-      { fin: true, rsv: 0, opcode: 9, masked: false, isMinimal: true, payload: "" },
-      { fin: true, rsv: 5, opcode: 11, masked: true, isMinimal: true, payload: "07".repeat(300) },
-      { fin: true, rsv: 0, opcode: 0, masked: false, isMinimal: false, payload: hello }
+      { fin: false, rsv: 0, opcode: 1, key: undefined, isMinimal: true, payload: hello },
+      { fin: true, rsv: 0, opcode: 9, key: undefined, isMinimal: true, payload: "" },
+      { fin: true, rsv: 5, opcode: 11, key: Uint8Array.of(1, 2, 3, 4), isMinimal: true, payload: "07".repeat(300) },
+      { fin: true, rsv: 0, opcode: 0, key: undefined, isMinimal: false, payload: hello }
     ])
   })
 

@@ -67,15 +67,15 @@ export interface Frame {
   readonly fin: boolean
   readonly rsv: number
   readonly opcode: number
-  readonly masked: boolean
   readonly isMinimal: boolean
+  /** The masking key, undefined where it is not masked. */
+  readonly key: Uint8Array | undefined
   readonly payload: Uint8Array
 }
 
 interface Head extends Omit<Frame, "payload"> {
   readonly size: number
   readonly length: number
-  readonly key: Uint8Array | undefined
 }
 
 /** The peer broke a rule; the code is what it is told. RFC 6455 §7.4.1. */
@@ -99,15 +99,20 @@ export class FrameReader {
     this.size += chunk.length
   }
 
+  /** The length of a frame whose head is there, and its payload is not. */
+  get announced(): number | undefined {
+    return this.head?.length
+  }
+
   /** The next frame, or nothing until there is more. */
   next(): Frame | undefined {
     this.head ??= this.readHead()
     const { head } = this
     if (head === undefined || this.size < head.length) return undefined
     this.head = undefined
-    const { key, size, length, ...rest } = head
+    const { size, length, ...rest } = head
     const payload = this.take(length)
-    return { ...rest, payload: key === undefined ? payload : mask(payload, key) }
+    return { ...rest, payload: rest.key === undefined ? payload : mask(payload, rest.key) }
   }
 
   private readHead(): Head | undefined {
@@ -127,7 +132,6 @@ export class FrameReader {
       fin: (whole[0]! & 0x80) !== 0,
       rsv: (whole[0]! >> 4) & 7,
       opcode: whole[0]! & 15,
-      masked,
       isMinimal: extended === (length <= 125n ? 0 : length <= 0xffffn ? 2 : 8),
       size,
       length: Number(length),

@@ -19,6 +19,13 @@ const headers = (count: number) => Object.fromEntries(Array.from({ length: count
 /** What is asked, and the answer: FEATURES' list of bad requests, on the wire. */
 const refusals: ReadonlyArray<readonly [asked: string, text: string, status: number, header?: RegExp]> = [
   ["no upgrade", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 426, /^upgrade: websocket\r$/im],
+  [
+    "no upgrade, on a connection that could be kept",
+    requestText(undefined, { Upgrade: undefined, Connection: undefined }),
+    426,
+    /^connection: Upgrade, close\r$/im
+  ],
+  ["no Host, and no upgrade", "GET / HTTP/1.1\r\n\r\n", 400],
   ["another upgrade", requestText(undefined, { Upgrade: "h2c" }), 426, /^upgrade: websocket\r$/im],
   ["no Connection: upgrade", requestText(undefined, { Connection: "close" }), 426],
   ["version 8", requestText(undefined, { "Sec-WebSocket-Version": "8" }), 426, /^sec-websocket-version: 13\r$/im],

@@ -1,10 +1,11 @@
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Layer, Logger, Option, Redacted, Ref, Schedule, Scope } from "effect"
-import { type Connection, ConnectionClosed, WebSocketServer } from "effect-websockets"
-import { NodeListener } from "effect-websockets/node"
+import { type Connection, ConnectionClosed, WebSocketClient, WebSocketServer } from "effect-websockets"
+import { NodeConnector, NodeListener } from "effect-websockets/node"
 import { basicAuthServer } from "../../examples/basic-auth.js"
 import { both } from "../../examples/both.js"
+import { compressingClient, compressingServer } from "../../examples/compression.js"
 import { consumer, multipleConsumers } from "../../examples/consumer.js"
 import { echoServer } from "../../examples/echo.js"
 import { firstMessageServer } from "../../examples/first-message.js"
@@ -231,6 +232,21 @@ describe("S15, who may connect", () => {
       const stranger = yield* connect(uri)
       yield* stranger.send("guess")
       assert.strictEqual(ConnectionClosed.code(yield* stranger.closed), 1008)
+    })
+  )
+})
+
+describe("compression (D6)", () => {
+  it.scopedLive("takes the same text there and back in a hundredth of its bytes", () =>
+    Effect.gen(function* () {
+      const { uri } = yield* sample<never, unknown>(compressingServer({ port: 0 }))
+      const { isSame, traffic } = yield* compressingClient(uri).pipe(
+        Effect.provide(Layer.provide(WebSocketClient.layer, NodeConnector.layer)),
+        Effect.withConsole({ ...(yield* Effect.console), log: () => Effect.void })
+      )
+      assert.isTrue(isSame)
+      assert.isBelow(traffic.bytesReceived, 300)
+      assert.isBelow(traffic.bytesSent, 300)
     })
   )
 })

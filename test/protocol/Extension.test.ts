@@ -101,6 +101,18 @@ describe("Extension.decode", () => {
     )
   })
 
+  it("makes a violation of a codec that throws", () => {
+    const codec: Extension.Codec = {
+      ...first,
+      decode: () => {
+        throw new TypeError("a fault of its own")
+      }
+    }
+    expect(Extension.decode([codec], unhex("00"), 4, 9)).toEqual(
+      violation(1011, "an extension could not decode a message")
+    )
+  })
+
   it("tells each codec the limit", () => {
     const limits: Array<number> = []
     const codec: Extension.Codec = {

@@ -118,6 +118,14 @@ describe("Handshake.verify", () => {
     expect(verify(having(name, ...values))).toEqual(bad(name, problem))
   })
 
+  it("does not take a 101 of HTTP/1.0, which has no upgrades", () => {
+    const response = { status: 101, headers: required } as const
+    expect(Handshake.verify(plain, { ...response, version: "1.0" })).toEqual(
+      bad("Upgrade", "came with HTTP/1.0, where it means nothing")
+    )
+    expect(Handshake.verify(plain, { ...response, version: "1.1" })._tag).toBe("Agreement")
+  })
+
   it("asks for the accept value of its own key", () => {
     expect(verify(required, { key: "AAAAAAAAAAAAAAAAAAAAAA==" })).toEqual(
       bad("Sec-WebSocket-Accept", "does not answer our key")

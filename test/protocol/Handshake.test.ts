@@ -12,6 +12,7 @@ describe("Handshake.rejection", () => {
   it("tells a person what to do, in text", () => {
     expect(Handshake.rejection(503, "Come back later.", ["Retry-After", "5"])).toEqual({
       _tag: "Rejection",
+      isLast: true,
       status: 503,
       headers: [
         ["Content-Type", "text/plain; charset=utf-8"],

@@ -11,7 +11,11 @@ const recording = () => {
   const service: PerMessageDeflate.Service = {
     deflater: ({ windowBits, level, memLevel, keepsContext }) => {
       log.push(`deflater ${windowBits} ${level} ${memLevel} ${keeps(keepsContext)}`)
-      return { deflate: (payload) => Uint8Array.of(0xdd, ...payload), end: () => void log.push("deflater ends") }
+      return {
+        deflate: (payload) => Uint8Array.of(0xdd, ...payload),
+        reset: () => void log.push("deflater forgets"),
+        end: () => void log.push("deflater ends")
+      }
     },
     inflater: ({ windowBits, keepsContext }) => {
       log.push(`inflater ${windowBits} ${keeps(keepsContext)}`)

@@ -20,4 +20,5 @@ export const cases: ReadonlyArray<Case> = [
   ...group10
 ]
 
+/** Not a number for what is no case, as a blind spot. */
 export const groupOf = (id: string): number => Number.parseInt(id, 10)
