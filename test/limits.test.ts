@@ -14,7 +14,7 @@ import { vi } from "vitest"
 import { keyOf } from "../src/limits.js"
 import { Meter } from "../src/meter.js"
 import * as Frame from "../src/protocol/Frame.js"
-import { masked, open, settle } from "./support.js"
+import { accepting, masked, open, settle } from "./support.js"
 
 /** How many connections there may be, of whom, how long and how fast. */
 
@@ -313,20 +313,9 @@ describe("rates", () => {
 })
 
 describe("peers that have not asked yet", () => {
-  /** A server's acceptor, as its listener sees it. */
-  const accepting = (settings: WebSocketServer.ServerSettings = {}) =>
-    Effect.gen(function* () {
-      const acceptor = yield* Deferred.make<Transport.Acceptor>()
-      const listener = Layer.succeed(Transport.Listener, {
-        listen: (given) => Effect.as(Deferred.succeed(acceptor, given), [])
-      })
-      yield* Layer.build(Layer.provide(WebSocketServer.layer(stay, settings), listener))
-      return yield* Deferred.await(acceptor)
-    })
-
   it.scoped("H3: are a thousand at most and have ten seconds, unless told otherwise", () =>
     Effect.gen(function* () {
-      const acceptor = yield* accepting()
+      const acceptor = yield* accepting(stay)
       const cut: Array<number> = []
       for (let i = 0; i < 1_001; i++) acceptor.arrived(() => cut.push(i))
       assert.deepStrictEqual(cut, [1_000])
@@ -341,7 +330,7 @@ describe("peers that have not asked yet", () => {
 
   it.scoped("H3: leave their place to others when their time is up, one by one", () =>
     Effect.gen(function* () {
-      const acceptor = yield* accepting({ maxHandshakes: 2, openTimeout: "2 seconds" })
+      const acceptor = yield* accepting(stay, { maxHandshakes: 2, openTimeout: "2 seconds" })
       const cut: Array<string> = []
       acceptor.arrived(() => cut.push("first"))
       yield* TestClock.adjust("1 second")

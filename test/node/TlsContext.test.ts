@@ -188,16 +188,21 @@ describe("certificates in files", () => {
       }
     })
 
+  /** A folder with a pair in it, and another pair. */
+  const written = Effect.gen(function* () {
+    const [directory, first, second] = [yield* folder, yield* certificate, yield* otherCertificate]
+    yield* writePair(directory, first)
+    const files = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem") }
+    return { directory, files, first, second }
+  })
+
   const until = (lines: Ref.Ref<ReadonlyArray<string>>, text: string) =>
     eventually(() => Effect.runSync(Ref.get(lines)).some((line) => line.includes(text)))
 
   it.live("H13: are loaded anew when they change", () =>
     leavesNothing(
       Effect.gen(function* () {
-        const directory = yield* folder
-        const files = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem") }
-        const [first, second] = [yield* certificate, yield* otherCertificate]
-        yield* writePair(directory, first)
+        const { directory, files, first, second } = yield* written
         const reloadOn = TlsContext.onChange(files.cert, files.key)
         const { port, lines } = yield* serving(TlsContext.layerFiles(files, { reloadOn }))
         yield* isShown(port, first)
@@ -211,10 +216,7 @@ describe("certificates in files", () => {
   it.live("H13: are loaded anew on a signal; those that do not fit are logged, and the old ones stay", () =>
     leavesNothing(
       Effect.gen(function* () {
-        const directory = yield* folder
-        const files = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem") }
-        const [first, second] = [yield* certificate, yield* otherCertificate]
-        yield* writePair(directory, first)
+        const { directory, files, first, second } = yield* written
         const { port, lines } = yield* serving(
           TlsContext.layerFiles(files, { reloadOn: TlsContext.onSignal("SIGHUP") })
         )
