@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer"
+import type { Demand } from "./extensions.js"
 import { type FrameSpec, Opcode } from "./wire.js"
 
 /** A case as data: what is sent, and what has to come of it. */
@@ -9,14 +10,26 @@ export interface Event {
   readonly payload: Uint8Array
 }
 
+/** Compressed where that was agreed on. */
+export interface Message {
+  readonly type: "text" | "binary"
+  readonly payload: Uint8Array
+}
+
 export type Step =
   /** Frames in a row. */
   | { readonly _tag: "Frames"; readonly frames: ReadonlyArray<FrameSpec> }
   | { readonly _tag: "Pause"; readonly milliseconds: number }
   /** Parts of a message, one second apart: as frames of their own, or as one frame whose payload comes in parts. */
   | { readonly _tag: "Slowly"; readonly parts: ReadonlyArray<Uint8Array>; readonly as: "frames" | "one frame" }
-  /** The same frame so many times, the next only when the echo of the one before is there. */
-  | { readonly _tag: "RoundTrips"; readonly frame: FrameSpec; readonly count: number }
+  /** So many messages, the next only when the echo of the one before is there. */
+  | {
+      readonly _tag: "RoundTrips"
+      readonly message: (n: number) => Message
+      readonly count: number
+      /** What a message becomes is sent in fragments of so many octets. */
+      readonly fragment: number | undefined
+    }
   /** A close frame that begins the closing handshake; the payload may be anything. */
   | { readonly _tag: "Close"; readonly payload: Uint8Array }
 
@@ -44,6 +57,8 @@ export interface Case {
   /** Large messages are compared by type and length. */
   readonly compare: "content" | "length"
   readonly ending: Ending
+  /** The case is about permessage-deflate: what is asked of the testee's own messages, the first choice first. */
+  readonly deflate: ReadonlyArray<Demand> | undefined
   /** Nothing is demanded; it is recorded only. */
   readonly informational: boolean
   /** How long the peer has, in milliseconds, when all is sent. */
@@ -63,6 +78,7 @@ export const make = (id: string, steps: ReadonlyArray<Step>, rest: Partial<Case>
   tolerated: [],
   compare: "content",
   ending: closesNormally,
+  deflate: undefined,
   informational: false,
   patience: 1_000,
   ...rest
@@ -92,7 +108,24 @@ export const reserved = (opcode: number, payload: string | Uint8Array = "") => f
 /** Frames of a message that goes on. */
 export const open = { fin: false } as const
 
+/** A message in frames of so many octets; where they come out even, an empty one ends it. */
+export const fragments = (message: FrameSpec, size: number): ReadonlyArray<FrameSpec> => {
+  const { payload } = message
+  const frames: Array<FrameSpec> = []
+  for (let at = 0; at === 0 || at <= payload.length; at += size) {
+    const part = { payload: payload.subarray(at, at + size), fin: payload.length - at < size }
+    frames.push(at === 0 ? { ...message, ...part } : { opcode: Opcode.Continuation, ...part })
+  }
+  return frames
+}
+
 export const send = (...frames: ReadonlyArray<FrameSpec>): Step => ({ _tag: "Frames", frames })
+export const roundTrips = (message: (n: number) => Message, count: number, fragment?: number): Step => ({
+  _tag: "RoundTrips",
+  message,
+  count,
+  fragment
+})
 export const pause = (milliseconds: number): Step => ({ _tag: "Pause", milliseconds })
 export const close = (code?: number, reason: string | Uint8Array = ""): Step => {
   if (code === undefined) return { _tag: "Close", payload: bytesOf(reason) }
@@ -100,7 +133,7 @@ export const close = (code?: number, reason: string | Uint8Array = ""): Step => 
 }
 
 const eventOf =
-  (type: Event["type"]) =>
-  (payload: string | Uint8Array = ""): Event => ({ type, payload: bytesOf(payload) })
+  <A extends Event["type"]>(type: A) =>
+  (payload: string | Uint8Array = "") => ({ type, payload: bytesOf(payload) })
 
 export const saw = { text: eventOf("text"), binary: eventOf("binary"), ping: eventOf("ping"), pong: eventOf("pong") }

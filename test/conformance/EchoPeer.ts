@@ -1,8 +1,11 @@
 import { Buffer } from "node:buffer"
 import { createServer, type Socket } from "node:net"
+import { fragments } from "./Case.js"
+import { Deflate } from "./Deflate.js"
+import type { Agreement, Answer } from "./extensions.js"
 import { requested } from "./handshake.js"
 import type { ServerTarget } from "./targets.js"
-import { encode, type Frame, FrameReader, Opcode } from "./wire.js"
+import { encode, type Frame, FrameReader, type FrameSpec, Opcode, RSV1 } from "./wire.js"
 
 /** A small echo server that can be told to get one thing wrong: what the harness has to notice. */
 
@@ -26,6 +29,19 @@ export interface Faults {
   readonly keepsTcp: boolean
   /** Goes on as if there had been no close frame. */
   readonly readsBehindClose: boolean
+  /** Says this of extensions, whatever was offered. */
+  readonly answers: string
+  readonly declinesExtensions: boolean
+  /** Whether it takes its context over, whatever it said. */
+  readonly takesContextOver: boolean
+  /** Reaches further back than it said that it would. */
+  readonly ignoresWindow: boolean
+  /** Sends in fragments, every one of which says that it begins something compressed. */
+  readonly marksContinuations: boolean
+  /** Does not say what is compressed. */
+  readonly hidesCompression: boolean
+  /** One of its compressed octets is another. */
+  readonly spoilsCompression: boolean
 }
 
 const isText = (payload: Uint8Array): boolean => Buffer.from(Buffer.from(payload).toString("utf8")).equals(payload)
@@ -36,13 +52,22 @@ const isCode = (code: number): boolean =>
 class Peer {
   private readonly socket: Socket
   private readonly faults: Partial<Faults>
+  private readonly deflate: Deflate | undefined
   private readonly reader = new FrameReader()
-  private message: { readonly opcode: number; readonly parts: Array<Uint8Array> } | undefined
+  private message:
+    | { readonly opcode: number; readonly isCompressed: boolean; readonly parts: Array<Uint8Array> }
+    | undefined
   private ended: "answered" | "failed" | undefined
 
-  constructor(socket: Socket, faults: Partial<Faults>, early: Uint8Array) {
+  constructor(socket: Socket, faults: Partial<Faults>, early: Uint8Array, agreement: Agreement | undefined) {
     this.socket = socket
     this.faults = faults
+    if (agreement !== undefined) {
+      const { own, peer } = agreement
+      const { ignoresWindow = false, takesContextOver = !own.noContextTakeover } = faults
+      const windowBits = ignoresWindow ? 15 : own.windowBits
+      this.deflate = new Deflate({ own: { noContextTakeover: !takesContextOver, windowBits }, peer })
+    }
     this.read(early)
     socket.on("data", (chunk) => this.read(chunk))
     socket.resume()
@@ -57,9 +82,26 @@ class Peer {
     }
   }
 
-  private send(opcode: number, payload: Uint8Array): void {
+  private write(...frames: ReadonlyArray<FrameSpec>): void {
     const isClient = this.faults.masksItsFrames === true
-    if (this.socket.writable) this.socket.write(encode({ opcode, payload }, isClient))
+    if (this.socket.writable) this.socket.write(Buffer.concat(frames.map((frame) => encode(frame, isClient))))
+  }
+
+  private send(opcode: number, payload: Uint8Array): void {
+    this.write({ opcode, payload })
+  }
+
+  private sendMessage(opcode: number, message: Uint8Array): void {
+    const { deflate, faults } = this
+    if (deflate === undefined) {
+      this.send(opcode, message)
+      return
+    }
+    const payload = Buffer.from(deflate.compress(message))
+    if (faults.spoilsCompression === true) payload[0]! ^= 6
+    const frame = { opcode, payload, rsv: faults.hidesCompression === true ? 0 : RSV1 }
+    if (faults.marksContinuations !== true) this.write(frame)
+    else this.write(...fragments(frame, 1 + (payload.length >> 1)).map((part) => ({ ...part, rsv: RSV1 })))
   }
 
   private close(how: "answered" | "failed", code: number | undefined): void {
@@ -77,13 +119,14 @@ class Peer {
   /** Gives the close code of what is wrong with the frame. */
   private receive({ fin, opcode, payload, rsv }: Frame): number | undefined {
     const { faults } = this
-    if (rsv !== 0 && faults.ignoresReservedBits !== true) return 1002
+    const isCompressed = rsv === RSV1 && this.deflate !== undefined && (opcode === 1 || opcode === 2)
+    if (rsv !== 0 && !isCompressed && faults.ignoresReservedBits !== true) return 1002
     if (opcode >= 8 && (!fin || payload.length > 125) && faults.ignoresControlFrameRules !== true) return 1002
     switch (opcode) {
       case Opcode.Continuation:
       case Opcode.Text:
       case Opcode.Binary:
-        return this.receiveData(opcode, fin, payload)
+        return this.receiveData(opcode, fin, payload, isCompressed)
       case Opcode.Close:
         return this.receiveClose(payload)
       case Opcode.Ping:
@@ -96,24 +139,35 @@ class Peer {
     }
   }
 
-  private receiveData(opcode: number, fin: boolean, payload: Uint8Array): number | undefined {
+  private receiveData(opcode: number, fin: boolean, payload: Uint8Array, isCompressed: boolean): number | undefined {
     const { faults } = this
     if (opcode === Opcode.Continuation && this.message === undefined) {
       return faults.ignoresStrayContinuations === true ? undefined : 1002
     }
     if (opcode !== Opcode.Continuation && this.message !== undefined) return 1002
-    this.message ??= { opcode, parts: [] }
+    this.message ??= { opcode, isCompressed, parts: [] }
     this.message.parts.push(payload)
     if (!fin) return undefined
-    const whole = Buffer.concat(this.message.parts)
+    const data = Buffer.concat(this.message.parts)
     const kind = this.message.opcode
+    const whole = this.message.isCompressed ? this.decompress(data) : data
     this.message = undefined
+    if (whole === undefined) return 1007
     if (kind === Opcode.Text && faults.ignoresUtf8 !== true && !isText(whole)) return 1007
-    this.send(
+    this.sendMessage(
       faults.echoesAsBinary === true ? Opcode.Binary : kind,
       faults.truncates === true ? whole.subarray(0, -1) : whole
     )
     return undefined
+  }
+
+  /** Nothing where the data are bad. */
+  private decompress(data: Uint8Array): Uint8Array | undefined {
+    try {
+      return this.deflate?.decompress(data)
+    } catch {
+      return undefined
+    }
   }
 
   private receiveClose(payload: Uint8Array): number | undefined {
@@ -127,15 +181,22 @@ class Peer {
   }
 }
 
+/** It grants what it is asked, and asks nothing. */
+const answering = (faults: Partial<Faults>, answer: (demands: readonly [object]) => Answer | undefined) => {
+  const answered = faults.declinesExtensions === true ? undefined : answer([{}])
+  return faults.answers === undefined ? answered : { header: faults.answers, agreement: answered?.agreement }
+}
+
 export const startEchoPeer = async (faults: Partial<Faults> = {}): Promise<ServerTarget> => {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket.setNoDelay(true).on("error", () => {}))
     socket.on("close", () => sockets.delete(socket))
     requested(socket, 10_000).then(
-      ({ accept, rest }) => {
-        accept()
-        new Peer(socket, faults, rest)
+      ({ accept, answer, rest }) => {
+        const answered = answering(faults, answer)
+        accept(answered?.header)
+        new Peer(socket, faults, rest, answered?.agreement)
       },
       () => socket.destroy()
     )

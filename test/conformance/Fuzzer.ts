@@ -1,13 +1,17 @@
-import { Buffer } from "node:buffer"
+import { Buffer, isUtf8 } from "node:buffer"
 import type { Socket } from "node:net"
-import type { Event } from "./Case.js"
-import { encode, type Frame, FrameReader, type FrameSpec, Misconduct, Opcode } from "./wire.js"
+import { type Event, fragments, type Message } from "./Case.js"
+import type { Deflate, Place } from "./Deflate.js"
+import { encode, type Frame, FrameReader, type FrameSpec, Misconduct, Opcode, RSV1 } from "./wire.js"
 
 /** The harness's own end of a connection: it sends anything, checks all that comes, and remembers who did what. */
 
 export interface Observation {
   /** Why the opening handshake did not finish. */
   readonly refused: string | undefined
+  /** What the case is about was agreed on. */
+  readonly isAgreed: boolean
+  /** Without the echoes of round trips. */
   readonly events: ReadonlyArray<Event>
   /** Who sent the first close frame. */
   readonly closedBy: "fuzzer" | "testee" | undefined
@@ -20,6 +24,8 @@ export interface Observation {
   /** How many parts of a slow message were out when the testee closed, or dropped TCP. */
   readonly partsSent: number
   readonly timedOut: boolean
+  /** How many messages of round trips came back as they were. */
+  readonly echoes: number
 }
 
 /** How long the testee has to answer a close frame and to drop TCP, in milliseconds. */
@@ -29,20 +35,13 @@ const GRACE = 1_000
 const mayBeSaid = (code: number): boolean =>
   (code >= 1000 && code <= 1011 && (code < 1004 || code > 1006)) || (code >= 3000 && code <= 4999)
 
-const isText = (payload: Uint8Array): boolean => {
-  try {
-    new TextDecoder("utf-8", { fatal: true }).decode(payload)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** What is wrong with a frame by itself, where extensions own these bits. RFC 6455 §5.1, §5.2, §5.5. */
+/** What is wrong with a frame by itself, where an extension owns these bits of messages. RFC 6455 §5.1, §5.2, §5.5. */
 export const faultOf = (frame: Frame, isClient: boolean, negotiated = 0): string | undefined => {
   const isMasked = frame.key !== undefined
   if (isMasked === isClient) return isMasked ? "a masked frame of a server" : "an unmasked frame of a client"
-  if ((frame.rsv & ~negotiated) !== 0) return `reserved bits ${frame.rsv}`
+  // RFC 7692 §6.1: they are for the first frame of a message.
+  const owned = frame.opcode === Opcode.Text || frame.opcode === Opcode.Binary ? negotiated : 0
+  if ((frame.rsv & ~owned) !== 0) return `reserved bits ${frame.rsv}`
   if (!frame.isMinimal) return "a length that is not minimal"
   if (frame.opcode > 10 || (frame.opcode > 2 && frame.opcode < 8)) return `the reserved opcode ${frame.opcode}`
   if (frame.opcode < 8) return undefined
@@ -57,11 +56,15 @@ export class Fuzzer {
   /** Called when an event came, or the testee closed. */
   onChange: () => void = () => {}
   partsSent = 0
+  echoes = 0
   private readonly reader = new FrameReader()
   private readonly socket: Socket
   private readonly isClient: boolean
   private readonly grace: number
-  private message: { readonly opcode: number; readonly parts: Array<Uint8Array> } | undefined
+  private readonly deflate: Deflate | undefined
+  private message:
+    | { readonly opcode: number; readonly isCompressed: boolean; readonly parts: Array<Uint8Array> }
+    | undefined
   private closedBy: "fuzzer" | "testee" | undefined
   private closeReceived: { readonly code: number | undefined } | undefined
   private partsAtEnd: number | undefined
@@ -70,9 +73,19 @@ export class Fuzzer {
   private timedOut = false
   private timer: NodeJS.Timeout | undefined
 
-  /** @param patience multiplies the time that the testee has to end. */
-  constructor(socket: Socket, role: "client" | "server", early: Uint8Array, patience: number) {
+  /**
+   * @param deflate what was agreed on.
+   * @param patience multiplies the time that the testee has to end.
+   */
+  constructor(
+    socket: Socket,
+    role: "client" | "server",
+    early: Uint8Array,
+    deflate: Deflate | undefined,
+    patience: number
+  ) {
     this.socket = socket
+    this.deflate = deflate
     this.isClient = role === "client"
     this.grace = GRACE * patience
     this.ended = new Promise((resolve) => {
@@ -106,6 +119,28 @@ export class Fuzzer {
     return encode(frame, this.isClient)
   }
 
+  /** Sends a message of a row, compressed where that was agreed on. */
+  send({ type, payload }: Message, place: Place, fragment = Number.POSITIVE_INFINITY): void {
+    const opcode = type === "text" ? Opcode.Text : Opcode.Binary
+    const message =
+      this.deflate === undefined
+        ? { opcode, payload }
+        : { opcode, payload: this.deflate.compress(payload, place), rsv: RSV1 }
+    this.write(Buffer.concat(fragments(message, fragment).map((frame) => this.encode(frame))))
+  }
+
+  /** The first message that has come and was not taken. */
+  take(): Event | undefined {
+    const at = this.events.findIndex(({ type }) => type === "text" || type === "binary")
+    return at < 0 ? undefined : this.events.splice(at, 1)[0]
+  }
+
+  /** The testee did wrong. */
+  fail(fault: string, code: number): void {
+    this.fault ??= fault
+    this.close(code)
+  }
+
   /** From here on the closing handshake is ours. */
   beginClose(): void {
     if (this.closedBy !== undefined) return
@@ -135,16 +170,18 @@ export class Fuzzer {
   }
 
   observation(): Observation {
-    const { events, closedBy, closeReceived, dropped, fault, partsAtEnd, partsSent, timedOut } = this
+    const { events, closedBy, closeReceived, dropped, echoes, fault, partsAtEnd, partsSent, timedOut } = this
     return {
       refused: undefined,
+      isAgreed: true,
       events,
       closedBy,
       closeReceived,
       dropped,
       fault,
       partsSent: partsAtEnd ?? partsSent,
-      timedOut
+      timedOut,
+      echoes
     }
   }
 
@@ -162,8 +199,7 @@ export class Fuzzer {
       for (let frame = this.reader.next(); frame !== undefined; frame = this.reader.next()) this.receive(frame)
     } catch (error) {
       if (!(error instanceof Misconduct)) throw error
-      this.fault ??= error.message
-      this.close(error.code)
+      this.fail(error.message, error.code)
     }
   }
 
@@ -171,7 +207,7 @@ export class Fuzzer {
     if (this.fault !== undefined) return
     // §5.5.1: nothing follows a close frame.
     if (this.closeReceived !== undefined) throw new Misconduct("a frame behind the close frame")
-    const fault = faultOf(frame, this.isClient)
+    const fault = faultOf(frame, this.isClient, this.deflate === undefined ? 0 : RSV1)
     if (fault !== undefined) throw new Misconduct(fault)
     switch (frame.opcode) {
       case Opcode.Close:
@@ -194,14 +230,15 @@ export class Fuzzer {
     if ((frame.opcode === Opcode.Continuation) !== (this.message !== undefined)) {
       throw new Misconduct(this.message === undefined ? "a stray continuation" : "a message inside a message")
     }
-    this.message ??= { opcode: frame.opcode, parts: [] }
+    this.message ??= { opcode: frame.opcode, isCompressed: frame.rsv === RSV1, parts: [] }
     this.message.parts.push(frame.payload)
     if (!frame.fin) return
-    const { opcode, parts } = this.message
+    const { opcode, isCompressed, parts } = this.message
     this.message = undefined
-    const payload = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+    const data = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+    const payload = isCompressed && this.deflate !== undefined ? this.deflate.decompress(data) : data
     // §8.1
-    if (opcode === Opcode.Text && !isText(payload)) throw new Misconduct("text that is not UTF-8", 1007)
+    if (opcode === Opcode.Text && !isUtf8(payload)) throw new Misconduct("text that is not UTF-8", 1007)
     this.see({ type: opcode === Opcode.Text ? "text" : "binary", payload })
   }
 
@@ -215,7 +252,7 @@ export class Fuzzer {
     if (payload.length === 1) throw new Misconduct("a close frame of one octet")
     const code = payload.length === 0 ? undefined : Buffer.from(payload).readUInt16BE(0)
     if (code !== undefined && !mayBeSaid(code)) throw new Misconduct(`the close code ${code}`)
-    if (!isText(payload.subarray(2))) throw new Misconduct("a close reason that is not UTF-8", 1007)
+    if (!isUtf8(payload.subarray(2))) throw new Misconduct("a close reason that is not UTF-8", 1007)
     this.closeReceived = { code }
     this.partsAtEnd ??= this.partsSent
     if (this.closedBy === undefined) {

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer"
 import { createHash, randomBytes } from "node:crypto"
 import type { Socket } from "node:net"
+import { type Agreement, type Answer, agreed, answer, type Demand, offer } from "./extensions.js"
 
 /** The opening handshake as text, both sides of it. RFC 6455 §4. */
 
@@ -64,11 +65,23 @@ const demand = (holds: boolean, problem: string): void => {
 const lists = (head: Head, name: string, word: string): boolean =>
   (head.headers.get(name) ?? "").split(",").some((item) => item.trim().toLowerCase() === word)
 
-/** Asks as a client and checks the answer; gives what came behind it. RFC 6455 §4.1. */
-export const request = async (
-  socket: Socket,
-  { host, path, milliseconds }: { readonly host: string; readonly path: string; readonly milliseconds: number }
-): Promise<Uint8Array> => {
+export interface Asked {
+  readonly host: string
+  readonly path: string
+  /** With it permessage-deflate is offered, and this is asked of the server's messages. */
+  readonly deflate: ReadonlyArray<Demand> | undefined
+  readonly milliseconds: number
+}
+
+export interface Answered {
+  readonly agreement: Agreement | undefined
+  /** What came behind the answer. */
+  readonly rest: Uint8Array
+}
+
+/** Asks as a client and checks the answer. RFC 6455 §4.1. */
+export const request = async (socket: Socket, asked: Asked): Promise<Answered> => {
+  const { host, path, deflate, milliseconds } = asked
   const key = randomBytes(16).toString("base64")
   const lines = [
     `GET ${path} HTTP/1.1`,
@@ -80,7 +93,8 @@ export const request = async (
     "Pragma: no-cache",
     "Cache-Control: no-cache",
     `Sec-WebSocket-Key: ${key}`,
-    "Sec-WebSocket-Version: 13"
+    "Sec-WebSocket-Version: 13",
+    ...(deflate === undefined ? [] : [`Sec-WebSocket-Extensions: ${offer(deflate)}`])
   ]
   socket.write(`${lines.join("\r\n")}\r\n\r\n`)
   const head = await readHead(socket, milliseconds)
@@ -88,16 +102,19 @@ export const request = async (
   demand(head.headers.get("upgrade")?.toLowerCase() === "websocket", "no Upgrade: websocket in the answer")
   demand(lists(head, "connection", "upgrade"), "no Connection: Upgrade in the answer")
   demand(head.headers.get("sec-websocket-accept") === acceptOf(key), "a wrong Sec-WebSocket-Accept")
-  // Nothing was offered, so nothing may be chosen.
-  demand(!head.headers.has("sec-websocket-extensions"), "an extension that was not offered")
+  // What was not offered may not be chosen.
+  const extensions = head.headers.get("sec-websocket-extensions")
+  demand(extensions === undefined || deflate !== undefined, "an extension that was not offered")
   demand(!head.headers.has("sec-websocket-protocol"), "a subprotocol that was not offered")
-  return head.rest
+  return { agreement: agreed(extensions, deflate ?? []), rest: head.rest }
 }
 
 export interface Requested {
   readonly path: string
-  /** Says yes, without extensions or subprotocols. */
-  readonly accept: () => void
+  /** What permessage-deflate can be agreed on, with that asked of the client's messages. */
+  readonly answer: (deflate: ReadonlyArray<Demand>) => Answer | undefined
+  /** Says yes, without subprotocols, and with no extensions but these. */
+  readonly accept: (extensions?: string) => void
   readonly rest: Uint8Array
 }
 
@@ -115,8 +132,10 @@ export const requested = async (socket: Socket, milliseconds: number): Promise<R
   return {
     path,
     rest: head.rest,
-    accept: () => {
+    answer: (deflate) => answer(head.headers.get("sec-websocket-extensions"), deflate),
+    accept: (extensions) => {
       const lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
+      if (extensions !== undefined) lines.push(`Sec-WebSocket-Extensions: ${extensions}`)
       socket.write(`${lines.join("\r\n")}\r\nSec-WebSocket-Accept: ${acceptOf(key)}\r\n\r\n`)
     }
   }

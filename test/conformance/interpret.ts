@@ -1,7 +1,7 @@
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises"
-import type { Case, Step } from "./Case.js"
+import type { Case, Event, Step } from "./Case.js"
 import type { Fuzzer, Observation } from "./Fuzzer.js"
-import { matches } from "./judge.js"
+import { isSame, matches } from "./judge.js"
 import { encodeHead, mask, Opcode } from "./wire.js"
 
 /** Plays a case on a connection that is open, and says what was seen. */
@@ -98,18 +98,29 @@ class Player {
     }
   }
 
-  private async roundTrips({ frame, count }: Extract<Step, { _tag: "RoundTrips" }>): Promise<void> {
-    const { fuzzer } = this
+  private async roundTrips({ message, count, fragment }: Extract<Step, { _tag: "RoundTrips" }>): Promise<void> {
+    const { fuzzer, test } = this
     const timer = setTimeout(() => fuzzer.giveUp(), this.patience)
-    for (let i = 1; i <= count && !fuzzer.isOver; i++) {
-      fuzzer.write(fuzzer.encode(frame))
-      while (fuzzer.events.length < i && !fuzzer.isOver) {
-        await new Promise<void>((resolve) => {
-          this.wake = resolve
-        })
-      }
+    for (let n = 0; n < count && !fuzzer.isOver; n++) {
+      const sent = message(n)
+      fuzzer.send(sent, { row: message, n }, fragment)
+      const echo = await this.nextMessage()
+      if (echo === undefined) break
+      if (!isSame(test, sent, echo)) fuzzer.fail(`an echo of message ${n} that is another`, 1002)
+      else fuzzer.echoes++
     }
     clearTimeout(timer)
+  }
+
+  /** Nothing where the connection is over before. */
+  private async nextMessage(): Promise<Event | undefined> {
+    const { fuzzer } = this
+    for (let came = fuzzer.take(); ; came = fuzzer.take()) {
+      if (came !== undefined || fuzzer.isOver) return came
+      await new Promise<void>((resolve) => {
+        this.wake = resolve
+      })
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import { type Case, closesNormally, failsWith, make, saw } from "./Case.js"
+import { type Case, closesNormally, failsWith, make, roundTrips, saw } from "./Case.js"
 import type { Observation } from "./Fuzzer.js"
 import { judge } from "./judge.js"
 
@@ -7,13 +7,15 @@ import { judge } from "./judge.js"
 
 const seen: Observation = {
   refused: undefined,
+  isAgreed: true,
   events: [],
   closedBy: "fuzzer",
   closeReceived: { code: 1000 },
   dropped: false,
   fault: undefined,
   partsSent: 0,
-  timedOut: false
+  timedOut: false,
+  echoes: 0
 }
 const failed = { ...seen, closedBy: "testee", closeReceived: { code: 1002 } } as const
 
@@ -21,6 +23,7 @@ const normal = make("1.1", [], { ending: closesNormally })
 const echo = make("3.2", [], { ending: failsWith(1002), expected: [saw.text("a")], tolerated: [[]] })
 const utf8 = make("6.3.1", [], { ending: failsWith(1007) })
 const slow = make("6.4.1", [{ _tag: "Slowly", parts: [], as: "frames" }], { ending: failsWith(1007) })
+const talk = make("12.1.1", [roundTrips(() => saw.text("a"), 1_000)], { deflate: [{}] })
 const informed = make("7.1.6", [], { informational: true })
 const badUtf8 = { ...failed, closeReceived: { code: 1007 } } as const
 
@@ -48,6 +51,10 @@ describe("judge", () => {
     ["bad UTF-8 seen as it came", slow, { ...badUtf8, partsSent: 2 }, "OK", "OK"],
     ["bad UTF-8 seen at the end of the message", slow, { ...badUtf8, partsSent: 3 }, "NON-STRICT", "OK"],
     ["bad UTF-8 seen before it came", slow, { ...badUtf8, partsSent: 1 }, "FAILED", "OK"],
+    ["all echoes", talk, { ...seen, echoes: 1_000 }, "OK", "OK"],
+    ["an echo too few", talk, { ...seen, echoes: 999 }, "FAILED", "OK"],
+    ["an echo too many", talk, { ...seen, echoes: 1_000, events: [saw.text("a")] }, "FAILED", "OK"],
+    ["an extension that is not agreed on", talk, { ...seen, isAgreed: false }, "UNIMPLEMENTED", "OK"],
     ["what is recorded only", informed, { ...seen, closedBy: "testee" }, "INFORMATIONAL", "INFORMATIONAL"]
   ])("%s", (_, test, observation, behavior, close) => {
     const verdict = judge(test, observation, "server")

@@ -18,13 +18,18 @@ export interface Verdict {
 export const isPassed = ({ behavior, behaviorClose }: Verdict): boolean =>
   (behavior === "OK" || behavior === "INFORMATIONAL") && (behaviorClose === "OK" || behaviorClose === "INFORMATIONAL")
 
-export const matches = ({ compare }: Case, expected: ReadonlyArray<Event>, seen: ReadonlyArray<Event>): boolean =>
-  expected.length === seen.length &&
-  expected.every(({ type, payload }, i) => {
-    const event = seen[i]!
-    if (event.type !== type || event.payload.length !== payload.length) return false
-    return compare === "length" || Buffer.compare(event.payload, payload) === 0
-  })
+/** As alike as the case demands. */
+export const isSame = ({ compare }: Case, expected: Event, seen: Event): boolean =>
+  expected.type === seen.type &&
+  expected.payload.length === seen.payload.length &&
+  (compare === "length" || Buffer.compare(expected.payload, seen.payload) === 0)
+
+export const matches = (test: Case, expected: ReadonlyArray<Event>, seen: ReadonlyArray<Event>): boolean =>
+  expected.length === seen.length && expected.every((event, i) => isSame(test, event, seen[i]!))
+
+/** How many echoes its round trips have to bring. */
+const echoesOf = ({ steps }: Case): number =>
+  steps.reduce((sum, step) => (step._tag === "RoundTrips" ? sum + step.count : sum), 0)
 
 /** Slow messages are judged by when the testee saw what is wrong: its first bad octet is in the second part. */
 const judgeSlow = (events: ReadonlyArray<Event>, { partsSent, timedOut }: Observation): Behavior => {
@@ -39,6 +44,7 @@ const judgeEvents = (test: Case, seen: Observation): Behavior => {
   if (test.ending.codes.includes(1007) && test.ending.closedBy === "testee" && seen.closedBy === "fuzzer") {
     return "FAILED"
   }
+  if (seen.echoes < echoesOf(test)) return "FAILED"
   if (matches(test, test.expected, seen.events)) return "OK"
   return test.tolerated.some((events) => matches(test, events, seen.events)) ? "NON-STRICT" : "FAILED"
 }
@@ -64,7 +70,7 @@ const show = (events: ReadonlyArray<Event>): string =>
 const describe = (seen: Observation): string =>
   [
     seen.fault === undefined ? "" : `sent ${seen.fault}`,
-    `saw ${show(seen.events)}`,
+    `saw ${show(seen.events)}${seen.echoes === 0 ? "" : ` and ${seen.echoes} echoes`}`,
     `first close by ${seen.closedBy ?? "nobody"}`,
     `its close ${seen.closeReceived === undefined ? "missing" : (seen.closeReceived.code ?? "without code")}`,
     seen.timedOut ? "timed out" : "",
@@ -76,6 +82,10 @@ const describe = (seen: Observation): string =>
 /** @param role the testee's. */
 export const judge = (test: Case, seen: Observation, role: "server" | "client"): Verdict => {
   if (seen.refused !== undefined) return { behavior: "FAILED", behaviorClose: "FAILED", note: seen.refused }
+  if (!seen.isAgreed) {
+    const note = "permessage-deflate was not agreed on"
+    return { behavior: "UNIMPLEMENTED", behaviorClose: judgeClose(test, seen, role), note }
+  }
   if (test.informational) return { behavior: "INFORMATIONAL", behaviorClose: "INFORMATIONAL", note: describe(seen) }
   const verdict = { behavior: judgeEvents(test, seen), behaviorClose: judgeClose(test, seen, role) }
   return { ...verdict, note: isPassed({ ...verdict, note: "" }) ? "" : describe(seen) }

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url"
 import { benchOf } from "./blind/Bench.js"
 import { isOfRole } from "./blind/BlindSpot.js"
 import { blindSpots } from "./blind/index.js"
@@ -5,6 +6,7 @@ import { cases } from "./cases/index.js"
 import { isPassed, type Verdict } from "./judge.js"
 import { type Options, parse, usage } from "./options.js"
 import { runAll } from "./pool.js"
+import { markdown, rewrite } from "./readme.js"
 import { failures, keyOf, load, type Result, save, summary, table } from "./results.js"
 import { againstClient, againstServer, type Role, type Runner } from "./run.js"
 import { startClient, startServer, type TargetName, testees } from "./targets.js"
@@ -14,12 +16,12 @@ import { startClient, startServer, type TargetName, testees } from "./targets.js
 const print = (text: string): void => console.log(text)
 
 /** A target in a role, and the harness at its other end. */
-const start = async (target: TargetName, role: Role): Promise<Runner> => {
+const start = async (target: TargetName, role: Role, compresses: boolean): Promise<Runner> => {
   if (role === "server") {
-    const server = await startServer(target)
+    const server = await startServer(target, compresses)
     return { ...againstServer(server.port), stop: server.stop }
   }
-  const client = startClient(target)
+  const client = startClient(target, compresses)
   const runner = await againstClient(client)
   return { ...runner, stop: () => runner.stop().then(client.stop) }
 }
@@ -44,9 +46,13 @@ const run = async ({ isWanted, jobs, json, roles, target }: Options): Promise<bo
       if (json !== undefined) save(json, sorted(known.values()))
       if (!isPassed(result)) console.error(failures([result]))
     }
-    const runner = await start(target, role)
-    await runAll(runner, choose(cases), jobs, tell)
-    await runner.stop()
+    for (const compresses of [false, true]) {
+      const left = choose(cases.filter(({ deflate }) => (deflate !== undefined) === compresses))
+      if (left.length === 0) continue
+      const runner = await start(target, role, compresses)
+      await runAll(runner, left, jobs, tell)
+      await runner.stop()
+    }
     const testee = testees[target]
     if (testee !== undefined) await runAll(benchOf(testee, role), choose(blindSpots.filter(isOfRole(role))), jobs, tell)
   }
@@ -59,8 +65,20 @@ const run = async ({ isWanted, jobs, json, roles, target }: Options): Promise<bo
   return results.length > 0 && results.every(isPassed)
 }
 
+const README = fileURLToPath(new URL("../../README.md", import.meta.url))
+
+/** Makes the README's table of what was measured before. */
+const show = (file: string): void => {
+  const results = load(file)
+  if (results.length === 0) throw new Error(`there are no results in ${file}`)
+  const made = markdown(results)
+  if (!rewrite(README, made)) print(made)
+}
+
 try {
-  process.exitCode = (await run(parse(process.argv.slice(2)))) ? 0 : 1
+  const options = parse(process.argv.slice(2))
+  if (options.readme !== undefined) show(options.readme)
+  else process.exitCode = (await run(options)) ? 0 : 1
 } catch (error) {
   console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
   process.exitCode = 2

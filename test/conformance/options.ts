@@ -10,6 +10,8 @@ export interface Options {
   readonly target: TargetName
   readonly jobs: number
   readonly json: string | undefined
+  /** The file whose results become the README's table; nothing is run then. */
+  readonly readme: string | undefined
   /** Of a case and of a blind spot. */
   readonly isWanted: (test: { readonly id: string }) => boolean
 }
@@ -18,11 +20,17 @@ export const usage = `tsx test/conformance/main.ts [options] [cases, as 1.* or 6
   --role server|client   which of the target's roles is tested: both unless told otherwise
   --target ours|ws       who is tested: ours
   --jobs N               cases at a time: 4
-  --quick                groups 1-7 and 10, a sample of 9, and the blind spots
-  --json FILE            keeps the results there; what has a verdict in it is not run again`
+  --quick                groups 1-7 and 10, a sample of 9, 12 and 13, and the blind spots
+  --json FILE            keeps the results there; what has a verdict in it is not run again
+  --readme FILE          runs nothing: makes a table of such results and puts it between the README's
+                         marks <!-- conformance --> and <!-- /conformance -->, or shows it where there are none`
 
-/** Of group 9: each kind of case once, the short ones. */
-const sample = new Set(["9.1.3", "9.2.3", "9.3.4", "9.4.4", "9.5.4", "9.6.4", "9.7.3", "9.8.3"])
+/** Each kind of case, file and set of parameters once, mostly the short ones. */
+const sample = new Set([
+  ...["9.1.3", "9.2.3", "9.3.4", "9.4.4", "9.5.4", "9.6.4", "9.7.3", "9.8.3"],
+  ...["12.1.1", "12.2.3", "12.3.5", "12.4.11", "12.5.4"],
+  ...["13.1.2", "13.2.4", "13.3.4", "13.4.3", "13.5.8", "13.6.11", "13.7.5"]
+])
 
 export const isQuick = (id: string): boolean =>
   groupOf(id) <= 7 || groupOf(id) === 10 || sample.has(id) || id.startsWith("B")
@@ -46,6 +54,7 @@ export const parse = (args: ReadonlyArray<string>): Options => {
       target: { type: "string", default: "ours" },
       jobs: { type: "string", default: "4" },
       json: { type: "string" },
+      readme: { type: "string" },
       quick: { type: "boolean", default: false }
     }
   })
@@ -60,6 +69,7 @@ export const parse = (args: ReadonlyArray<string>): Options => {
     target: oneOf("target", values.target, ["ours", "ws"]),
     jobs,
     json: values.json,
+    readme: values.readme,
     isWanted: ({ id }) => (globs.length === 0 || globs.some((glob) => glob.test(id))) && (!values.quick || isQuick(id))
   }
 }

@@ -27,7 +27,17 @@ export const load = (file: string): ReadonlyArray<Result> => {
 export const save = (file: string, results: ReadonlyArray<Result>): void =>
   writeFileSync(file, `[\n${results.map((result) => JSON.stringify(result)).join(",\n")}\n]\n`)
 
-const columns = ["cases", "OK", "informational", "NON-STRICT", "WRONG CODE", "UNCLEAN", "failed", "seconds"] as const
+const columns = [
+  "cases",
+  "OK",
+  "informational",
+  "NON-STRICT",
+  "WRONG CODE",
+  "UNCLEAN",
+  "UNIMPLEMENTED",
+  "failed",
+  "seconds"
+] as const
 
 type Kind = Exclude<(typeof columns)[number], "cases" | "seconds">
 
@@ -35,7 +45,8 @@ type Kind = Exclude<(typeof columns)[number], "cases" | "seconds">
 export const kindOf = (result: Verdict): Kind => {
   if (isPassed(result)) return result.behavior === "INFORMATIONAL" ? "informational" : "OK"
   const { behavior, behaviorClose } = result
-  if (behavior === "FAILED" || behavior === "UNIMPLEMENTED") return "failed"
+  if (behavior === "UNIMPLEMENTED") return behavior
+  if (behavior === "FAILED") return "failed"
   if (behaviorClose === "WRONG CODE" || behaviorClose === "UNCLEAN") return behaviorClose
   return behaviorClose === "OK" && behavior === "NON-STRICT" ? "NON-STRICT" : "failed"
 }
@@ -51,7 +62,7 @@ const line = (name: string, results: ReadonlyArray<Result>): ReadonlyArray<strin
 }
 
 /** The number of a group of cases, or the name of a group of blind spots. */
-const groupNameOf = (id: string): string => id.split(".", 1)[0]!
+export const groupNameOf = (id: string): string => id.split(".", 1)[0]!
 
 /** A line for each target, role and group, in the order of the results; seconds are those of the cases, which run side by side. */
 export const table = (results: ReadonlyArray<Result>): string => {

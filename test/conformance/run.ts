@@ -1,6 +1,8 @@
 import { connect, createServer, type Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Case } from "./Case.js"
+import { Deflate } from "./Deflate.js"
+import type { Agreement } from "./extensions.js"
 import { Fuzzer, type Observation } from "./Fuzzer.js"
 import { request, requested } from "./handshake.js"
 import { interpret } from "./interpret.js"
@@ -19,19 +21,40 @@ const ENDING = 5_000
 
 const refusal = (refused: string): Observation => ({
   refused,
+  isAgreed: true,
   events: [],
   closedBy: undefined,
   closeReceived: undefined,
   dropped: false,
   fault: undefined,
   partsSent: 0,
-  timedOut: false
+  timedOut: false,
+  echoes: 0
 })
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** Resets are one of the ways in which a testee drops TCP. */
 const prepared = (socket: Socket): Socket => socket.setNoDelay(true).on("error", () => {})
+
+interface Opened {
+  readonly socket: Socket
+  /** The harness's own. */
+  readonly role: Role
+  /** What came behind the handshake. */
+  readonly rest: Uint8Array
+  readonly agreement: Agreement | undefined
+}
+
+/** A case about what was not agreed on is over at once. */
+const play = async (test: Case, opened: Opened, patience: number): Promise<Observation> => {
+  const { agreement, rest, role, socket } = opened
+  const deflate = agreement === undefined ? undefined : new Deflate(agreement)
+  const fuzzer = new Fuzzer(socket, role, rest, deflate, patience)
+  const isAgreed = test.deflate === undefined || agreement !== undefined
+  const played = isAgreed ? test : { ...test, steps: [], expected: [] }
+  return { ...(await interpret(played, fuzzer, role === "client", patience)), isAgreed }
+}
 
 export interface Runner {
   readonly role: Role
@@ -46,9 +69,9 @@ export const againstServer = (port: number, patience = 1): Runner => ({
   run: async (test) => {
     const socket = prepared(connect({ port, host: "127.0.0.1" }))
     try {
-      const early = await request(socket, { host: `127.0.0.1:${port}`, path: "/", milliseconds: OPENING })
-      const fuzzer = new Fuzzer(socket, "client", early, patience)
-      return judge(test, await interpret(test, fuzzer, true, patience), "server")
+      const asked = { host: `127.0.0.1:${port}`, path: "/", deflate: test.deflate, milliseconds: OPENING }
+      const { agreement, rest } = await request(socket, asked)
+      return judge(test, await play(test, { socket, role: "client", rest, agreement }, patience), "server")
     } catch (error) {
       return judge(test, refusal(reasonOf(error)), "server")
     } finally {
@@ -64,13 +87,15 @@ interface Waiting {
 
 const serve = async (socket: Socket, waiting: Map<string, Waiting>, patience: number): Promise<void> => {
   try {
-    const { accept, path, rest } = await requested(socket, OPENING)
+    const { accept, answer, path, rest } = await requested(socket, OPENING)
     const found = waiting.get(path)
     if (found === undefined) throw new Error(`nobody waits for ${path}`)
+    const { test } = found
+    const answered = test.deflate === undefined ? undefined : answer(test.deflate)
     waiting.delete(path)
-    accept()
-    const fuzzer = new Fuzzer(socket, "server", rest, patience)
-    found.settle(await interpret(found.test, fuzzer, false, patience))
+    accept(answered?.header)
+    const opened = { socket, role: "server", rest, agreement: answered?.agreement } as const
+    found.settle(await play(test, opened, patience))
   } finally {
     socket.destroy()
   }

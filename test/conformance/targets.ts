@@ -25,12 +25,17 @@ export interface ClientTarget {
 /** The suite's largest message is 16 MiB, its longest 65,537 frames; all else stays as it comes. */
 const limits: Connection.ConnectionOptions = { maxMessageSize: 2 ** 25, maxFragments: 2 ** 17 }
 
+/** Every message is compressed, whatever its length. */
+const compression = { threshold: 0 }
+
+const optionsOf = (compresses: boolean) => ({ ...limits, compression: compresses && compression })
+
 const echo = (connection: Connection.Connection) =>
   Connection.runForEach(connection, (message) => connection.send(message))
 
-const oursServer = async (): Promise<ServerTarget> => {
+const oursServer = async (compresses: boolean): Promise<ServerTarget> => {
   const scope = Effect.runSync(Scope.make())
-  const layer = WebSocketServer.layer(echo, limits).pipe(
+  const layer = WebSocketServer.layer(echo, optionsOf(compresses)).pipe(
     Layer.provide(NodeListener.layer({ host: "127.0.0.1", port: 0 }))
   )
   const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
@@ -39,9 +44,9 @@ const oursServer = async (): Promise<ServerTarget> => {
   return { port: address.port, stop: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
 }
 
-const oursClient = (): ClientTarget => {
+const oursClient = (compresses: boolean): ClientTarget => {
   const runtime = ManagedRuntime.make(WebSocketClient.layer.pipe(Layer.provide(NodeConnector.layer)))
-  const run = (url: string) => Effect.scoped(Effect.flatMap(WebSocketClient.connect(url, limits), echo))
+  const run = (url: string) => Effect.scoped(Effect.flatMap(WebSocketClient.connect(url, optionsOf(compresses)), echo))
   return {
     connect: async (url) => void (await runtime.runPromiseExit(run(url))),
     stop: () => runtime.dispose()
@@ -49,15 +54,20 @@ const oursClient = (): ClientTarget => {
 }
 
 /** Its limits as far away as ours. */
-const wsLimits = { maxPayload: 0, maxFragments: 0, maxBufferedChunks: 0, perMessageDeflate: false } as const
+const wsOptions = (compresses: boolean) => ({
+  maxPayload: 0,
+  maxFragments: 0,
+  maxBufferedChunks: 0,
+  perMessageDeflate: compresses && { threshold: 0 }
+})
 
 const wsEcho = (socket: WebSocket): void => {
   socket.on("error", () => {})
   socket.on("message", (data, binary) => socket.send(data, { binary }))
 }
 
-const wsServer = async (): Promise<ServerTarget> => {
-  const server = new WsServer({ host: "127.0.0.1", port: 0, ...wsLimits })
+const wsServer = async (compresses: boolean): Promise<ServerTarget> => {
+  const server = new WsServer({ host: "127.0.0.1", port: 0, ...wsOptions(compresses) })
   server.on("connection", wsEcho)
   await new Promise<void>((resolve) => server.on("listening", resolve))
   return {
@@ -69,19 +79,22 @@ const wsServer = async (): Promise<ServerTarget> => {
   }
 }
 
-const wsClient = (): ClientTarget => ({
+const wsClient = (compresses: boolean): ClientTarget => ({
   connect: (url) =>
     new Promise((resolve) => {
-      const socket = new WebSocket(url, wsLimits)
+      const socket = new WebSocket(url, wsOptions(compresses))
       wsEcho(socket)
       socket.on("close", () => resolve())
     }),
   stop: async () => {}
 })
 
-export const startServer = (name: TargetName): Promise<ServerTarget> => (name === "ours" ? oursServer() : wsServer())
+/** @param compresses with permessage-deflate, for messages of any size. */
+export const startServer = (name: TargetName, compresses = false): Promise<ServerTarget> =>
+  name === "ours" ? oursServer(compresses) : wsServer(compresses)
 
-export const startClient = (name: TargetName): ClientTarget => (name === "ours" ? oursClient() : wsClient())
+export const startClient = (name: TargetName, compresses = false): ClientTarget =>
+  name === "ours" ? oursClient(compresses) : wsClient(compresses)
 
 /** Who plays the scenarios of the blind spots. */
 export const testees: Partial<Record<TargetName, Testee>> = { ours, ws }

@@ -1,9 +1,16 @@
 import { Cause, Duration, Effect, type Exit, type Fiber, Option, type Scope, Stream } from "effect"
-import { Connection } from "effect-websockets"
+import { Connection, Framing, type Transport } from "effect-websockets"
+import { NodeDeflate } from "effect-websockets/node"
 import { Testing } from "effect-websockets/testing"
+import { makeEngine } from "../../src/deadlines.js"
+import { openAlone, unknownHandshake } from "../../src/liveConnection.js"
+import type { Codec } from "../../src/protocol/Extension.js"
 import * as Frame from "../../src/protocol/Frame.js"
 import { FrameDecoder } from "../../src/protocol/FrameDecoder.js"
+import { resolve } from "../../src/settings.js"
 import { makeManualClock } from "./clock.js"
+import { compressedStream } from "./compressed.js"
+import { codecOf, readAll } from "./deflate.js"
 import { type Mode, roleOf, usage } from "./mode.js"
 import { Random } from "./random.js"
 import { chunks, stream } from "./streams.js"
@@ -178,22 +185,61 @@ const checkWritten = (role: Connection.Role, bytes: Uint8Array): string | undefi
   return last[0] === expected[0] && last[1] === expected[1] ? undefined : "something is written behind the close frame"
 }
 
+/** The same where messages are compressed: what we write is all inflated by another inflater, message after message. */
+const checkCompressed = (role: Connection.Role, bytes: Uint8Array, seed: number): Effect.Effect<string | undefined> => {
+  const other = role === "client" ? "server" : "client"
+  const limits = { maxMessageSize: 2 ** 28, maxFrameSize: 2 ** 28, maxFragments: 2 ** 28 }
+  const codec = codecOf(NodeDeflate.portable, other, seed)
+  return Effect.map(
+    Effect.promise(() => readAll([bytes], { role: other, limits, codec })),
+    ({ code, reason }) => (code === undefined ? undefined : `what we write is refused: ${reason}`)
+  )
+}
+
+/** A connection whose handshake has agreed on an extension. */
+const open = (
+  role: Connection.Role,
+  stream: Transport.ByteStream,
+  options: Connection.ConnectionOptions,
+  codec: Codec
+) =>
+  Effect.gen(function* () {
+    const { maskingKeys, pingPayloads } = yield* Framing.Framing
+    const engine = yield* makeEngine
+    const settings = resolve(options)
+    const handshake = unknownHandshake
+    return yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        openAlone(engine, { role, stream, settings, codecs: [codec], maskingKeys, pingPayloads, handshake })
+      ),
+      (connection) => connection.close()
+    )
+  })
+
+/** What a case's seed agrees on with the peer, if anything. */
+type CodecOf = ((role: Connection.Role, seed: number) => Codec) | undefined
+
 const program = (
   input: Uint8Array,
   seed: number,
-  adjust: Case["adjust"]
+  adjust: Case["adjust"],
+  codecFor: CodecOf
 ): Effect.Effect<string | undefined, never, Scope.Scope> =>
   Effect.gen(function* () {
     const random = new Random(usage(seed))
     const role = roleOf(seed)
     const { stream, peer, wire } = yield* Testing.makePair
-    const connection = yield* Connection.make(role, stream, {
+    const options = {
       closeTimeout,
       maxMessageSize: random.pick([1000, 1_048_576]),
       maxFragments: random.pick([8, 1000]),
       receiveHighWaterMark: random.pick([1, 500, 262_144]),
       sendHighWaterMark: random.pick([1, 500, 262_144])
-    })
+    }
+    const codec = codecFor?.(role, seed)
+    const connection = yield* codec === undefined
+      ? Connection.make(role, stream, options)
+      : open(role, stream, options, codec)
     yield* Effect.addFinalizer(() => wire.cut)
     const given: Case = { random, connection, peer, wire, adjust, readers: [], callers: [] }
     if (random.oneIn(2)) yield* start(random.pick(takers)(random, connection), given.readers)
@@ -205,11 +251,14 @@ const program = (
     }
     for (const piece of pieces.slice(40)) yield* peer.write(piece)
     if (random.oneIn(10)) yield* wire.cut
-    return yield* finish(given, role)
+    const found = yield* finish(given)
+    if (found !== undefined) return found
+    const written = yield* wire.sentByServer
+    return codec === undefined ? checkWritten(role, written) : yield* checkCompressed(role, written, seed)
   })
 
 /** The peer ends, the program takes what there is, and then all has to be over. */
-const finish = ({ connection, peer, wire, adjust, readers, callers }: Case, role: Connection.Role) =>
+const finish = ({ connection, peer, wire, adjust, readers, callers }: Case) =>
   Effect.gen(function* () {
     yield* wire.flow
     yield* peer.resume
@@ -239,7 +288,7 @@ const finish = ({ connection, peer, wire, adjust, readers, callers }: Case, role
     }
     if (late.slice(0, 4).some((fiber) => fiber.unsafePoll()?._tag === "Success"))
       return "something is delivered or sent after Closed"
-    return checkWritten(role, yield* wire.sentByServer)
+    return undefined
   })
 
 /** Real time after which a case hangs. */
@@ -264,13 +313,20 @@ const watched = async (effect: Effect.Effect<string | undefined>): Promise<strin
   }
 }
 
-export const connection: Mode = {
-  name: "connection",
-  generate: (random, seed) => stream(random, roleOf(seed)),
+const modeOf = (name: string, generate: Mode["generate"], codecFor: CodecOf): Mode => ({
+  name,
+  generate,
   check: (input, seed) => {
     const { clock, adjust } = makeManualClock(settle)
     // The same masking keys and ping payloads each time, so that a case can be repeated.
-    const whole = Effect.scoped(program(input, seed, adjust)).pipe(Effect.provide(Testing.layerKeys))
+    const whole = Effect.scoped(program(input, seed, adjust, codecFor)).pipe(Effect.provide(Testing.layerKeys))
     return watched(Effect.withClock(whole, clock))
   }
-}
+})
+
+export const connection: Mode = modeOf("connection", (random, seed) => stream(random, roleOf(seed)), undefined)
+
+/** The same with permessage-deflate, by both ways to compress. */
+export const compressing: Mode = modeOf("compressing", compressedStream, (role, seed) =>
+  codecOf((seed & 256) === 0 ? NodeDeflate.service : NodeDeflate.portable, role, seed)
+)

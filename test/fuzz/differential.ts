@@ -10,7 +10,7 @@ import { chunks, stream } from "./streams.js"
 /** The decoder beside that of `ws`: the same messages and the same verdict for the same bytes. */
 
 /** The part of ws's receiver that is used here: bytes are written past its stream, so that all happens at once. */
-interface WsReceiver extends EventEmitter {
+export interface WsReceiver extends EventEmitter {
   _write(chunk: Uint8Array, encoding: "buffer", done: (error?: Error | null) => void): void
 }
 
@@ -59,7 +59,7 @@ const reader =
     return { events, code: violation?.code, reason: violation?.reason ?? "" }
   }
 
-const codeOf = (error: Error): number => {
+export const codeOf = (error: Error): number => {
   const key = Object.getOwnPropertySymbols(error).find(({ description }) => description === "status-code")
   return key === undefined ? Number.NaN : Number(Reflect.get(error, key))
 }

@@ -3,6 +3,7 @@ import { met } from "./differential.js"
 import { writeFixture } from "./fixtures.js"
 import { modes } from "./modes.js"
 import { run } from "./run.js"
+import { metPoints } from "./wsDeflate.js"
 
 /** `npm run fuzz -- --seconds 60 --seed 1 --mode decoder`: each mode for that long, all of them unless one is named. */
 
@@ -36,5 +37,8 @@ for (const mode of chosen) {
 }
 if (chosen.some(({ name }) => name === "differential")) {
   console.log(`  stricter than ws: ${[...met].map(([name, times]) => `${name} ${times}`).join(", ")}`)
+}
+if (chosen.some(({ name }) => name === "wsDeflate")) {
+  console.log(`  not as ws: ${[...metPoints].map(([name, times]) => `${name} ${times}`).join(", ")}`)
 }
 process.exit(found === 0 ? 0 : 1)

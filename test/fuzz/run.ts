@@ -47,20 +47,29 @@ const shrink = async (mode: Mode, input: Uint8Array, seed: number, problem: stri
 const MOST_FINDS = 10
 
 export interface Options {
-  readonly seconds: number
+  /** The run ends with the first of these that is up: without end unless told otherwise. */
+  readonly seconds?: number | undefined
+  readonly executions?: number | undefined
   readonly seed: number
   /** Stop at the first find, and leave it as large as it is. */
   readonly first?: boolean | undefined
 }
 
-/** Runs a mode on the cases of a seed, one after the other, until the time is up. Each fault is reported once. */
-export const run = async (mode: Mode, { seconds, seed, first = false }: Options): Promise<Summary> => {
+/** Runs a mode on the cases of a seed, one after the other, until so many are done or the time is up. Each fault is reported once. */
+export const run = async (mode: Mode, options: Options): Promise<Summary> => {
+  const {
+    seconds = Number.POSITIVE_INFINITY,
+    executions: most = Number.POSITIVE_INFINITY,
+    seed,
+    first = false
+  } = options
   const seeds = new Random(seed)
   const finds = new Map<string, Find>()
   const start = performance.now()
   let executions = 0
   let bytes = 0
-  while (performance.now() - start < seconds * 1000 && finds.size < (first ? 1 : MOST_FINDS)) {
+  const isOver = () => executions >= most || performance.now() - start >= seconds * 1000
+  while (!isOver() && finds.size < (first ? 1 : MOST_FINDS)) {
     const caseSeed = seeds.uint32()
     const input = mode.generate(new Random(caseSeed), caseSeed)
     executions++

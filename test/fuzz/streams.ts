@@ -103,10 +103,10 @@ const control = (random: Random): Pick<RawFrame, "first" | "payload"> => ({
   payload: random.bytes(random.oneIn(3) ? random.pick([0, 4, 124, 125]) : random.below(8))
 })
 
+type Frames = ReadonlyArray<Pick<RawFrame, "first" | "payload">>
+
 /** The frames of one message, with control frames between them. */
-const message = (random: Random, rsv: number): ReadonlyArray<Pick<RawFrame, "first" | "payload">> => {
-  const isText = random.oneIn(2)
-  const payload = isText ? text(random) : random.bytes(size(random))
+export const split = (random: Random, payload: Uint8Array, isText: boolean, rsv: number): Frames => {
   const count = random.oneIn(3) ? 1 + random.below(random.oneIn(8) ? 14 : 6) : 1
   const frames: Array<Pick<RawFrame, "first" | "payload">> = []
   let at = 0
@@ -121,10 +121,24 @@ const message = (random: Random, rsv: number): ReadonlyArray<Pick<RawFrame, "fir
   return frames
 }
 
-const conversation = (random: Random, role: Frame.Role): Array<RawFrame> => {
+/** What a message says: text or bytes. */
+export const content = (random: Random): { readonly isText: boolean; readonly payload: Uint8Array } => {
+  const isText = random.oneIn(2)
+  return { isText, payload: isText ? text(random) : random.bytes(size(random)) }
+}
+
+/** A message as whoever makes the stream wants it. */
+type Message = (random: Random) => Frames
+
+const plain: Message = (random) => {
+  const { isText, payload } = content(random)
+  return split(random, payload, isText, random.oneIn(12) ? 4 : 0)
+}
+
+const conversation = (random: Random, role: Frame.Role, message: Message): Array<RawFrame> => {
   const frames: Array<Pick<RawFrame, "first" | "payload">> = []
   for (let i = random.below(5); i >= 0; i--) {
-    frames.push(...(random.oneIn(4) ? [control(random)] : message(random, random.oneIn(12) ? 4 : 0)))
+    frames.push(...(random.oneIn(4) ? [control(random)] : message(random)))
   }
   if (random.oneIn(3)) frames.push({ first: 0x88, payload: closePayload(random) })
   const masked = role === "server"
@@ -198,10 +212,14 @@ export const damage = (random: Random, bytes: Uint8Array): Uint8Array => {
   }
 }
 
+/** The same without fault. */
+export const faultless = (random: Random, role: Frame.Role, message: Message): Uint8Array =>
+  Buffer.concat(conversation(random, role, message).map(serialize))
+
 /** What an end of this role reads: one stream in three is without fault, one in twenty is noise. */
-export const stream = (random: Random, role: Frame.Role): Uint8Array => {
+export const stream = (random: Random, role: Frame.Role, message: Message = plain): Uint8Array => {
   if (random.oneIn(20)) return random.bytes(random.below(80))
-  const frames = conversation(random, role)
+  const frames = conversation(random, role, message)
   if (random.oneIn(3)) return Buffer.concat(frames.map(serialize))
   let bytesChanges = 0
   for (let i = random.below(3); i >= 0; i--) {

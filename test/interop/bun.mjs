@@ -18,9 +18,11 @@ const start = (tls) => {
       server.upgrade(request, { headers, data: { url, protocol } })
     },
     websocket: {
+      perMessageDeflate: true,
       open: (ws) => {
         const socket = {
-          send: (data) => ws.send(data),
+          // What is not asked to be compressed is not.
+          send: (data) => ws.send(data, true),
           close: (code, reason) => ws.close(code, reason),
           terminate: () => ws.terminate(),
           ping: () => ws.ping()

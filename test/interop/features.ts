@@ -1,6 +1,8 @@
 import { assert } from "@effect/vitest"
 import { Effect, Option, type Scope, Stream } from "effect"
 import { ConnectionClosed } from "effect-websockets"
+import { bothWays, compressed } from "./compressed.js"
+import { bytes, byteTexts, cutPieces, joined, many, pieces } from "./contents.js"
 import type { Content, OpenOptions, Role, Running } from "./support.js"
 
 /** What is tried with each peer in each role: the rows of the table, and its tests. */
@@ -11,8 +13,6 @@ export interface Feature {
   readonly roles?: ReadonlyArray<Role>
   readonly test: (peer: Running) => Effect.Effect<unknown, unknown, Scope.Scope>
 }
-
-const bytes = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7) & 255)
 
 /** A message goes there and comes back. */
 const exchange =
@@ -27,15 +27,6 @@ const exchange =
       const { closure } = yield* ours.close()
       assert.deepInclude(closure, { received: { code: 1000, reason: "" }, cause: undefined })
     })
-
-const pieces = ["Grüße, ", "", "世", "界 👋🏽", "!"]
-/** The same, cut inside a character of JavaScript's two units. */
-const cutPieces = pieces.join("").split(/(?<=\ud83d)/)
-const byteTexts = [bytes(10), bytes(0), bytes(70_000), bytes(3)]
-const joined = Uint8Array.from(byteTexts.flatMap((piece) => [...piece]))
-
-/** Text and bytes of many lengths: an end that handles them at different speeds would mix them up. */
-const many = Array.from({ length: 500 }, (_, i): Content => (i % 3 === 0 ? bytes(i) : `${i} ${"é".repeat(i)}`))
 
 type Closes = ReadonlyArray<readonly [code: number, reason: string]>
 
@@ -72,8 +63,6 @@ const theyClose =
       })
     )
 
-const megabytes = Array.from({ length: 6 }, (_, i): Content => (i % 2 === 0 ? bytes(1_048_576) : "ü".repeat(400_000)))
-
 const list = [
   { name: "text", test: exchange("Hello") },
   { name: "text beyond ASCII", test: exchange("Grüße, 世界, 👋🏽, \u0000, \u{10ffff}") },
@@ -96,20 +85,7 @@ const list = [
   },
   {
     name: "5 MB both ways at the same time",
-    test: (peer) =>
-      Effect.gen(function* () {
-        const { ours, theirs } = yield* peer.open()
-        const [there, back] = yield* Effect.all(
-          [
-            theirs.receive(megabytes.length),
-            Effect.replicateEffect(ours.receive, megabytes.length),
-            ours.sendAll(megabytes),
-            theirs.send(...megabytes)
-          ],
-          { concurrency: "unbounded" }
-        )
-        assert.deepStrictEqual([there, back], [megabytes, megabytes])
-      })
+    test: (peer) => Effect.flatMap(peer.open(), bothWays)
   },
   {
     name: "a message right behind the handshake",
@@ -268,7 +244,8 @@ const list = [
     name: "their refusal is a HandshakeError",
     roles: ["server"],
     test: (peer) => Effect.map(peer.refused, (status) => assert.strictEqual(status, 403))
-  }
+  },
+  ...compressed
 ] as const satisfies ReadonlyArray<Feature>
 
 export type FeatureName = (typeof list)[number]["name"]

@@ -2,6 +2,7 @@ import type { Effect, Scope } from "effect"
 import type { Requirement } from "../support/requirements.js"
 import { type Authority, child, file, type Tell } from "./child.js"
 import { startChromium } from "./chromium.js"
+import { compressed } from "./compressed.js"
 import type { FeatureName } from "./features.js"
 import type { Role } from "./support.js"
 
@@ -21,16 +22,31 @@ export interface Peer {
 const noCut = {
   "they are gone without a close frame: 1006 and its cause": "the WebSocket API always sends a close frame"
 } as const
-const noFragments = { "fragments from them": "the WebSocket API has no fragments" } as const
+const withoutFragments = (reason: string) => ({
+  "fragments from them": reason,
+  "compressed fragments from them, with pings between": reason
+})
+const noFragments = withoutFragments("the WebSocket API has no fragments")
 const noPings = { "ping from them": "the WebSocket API has no pings" } as const
 const noGoingAway = { "they close with 1001": "the WebSocket API refuses the code 1001" } as const
+const noWishes = { "compressed with windows and takeover as they ask": "it cannot be told what to ask for" } as const
+const compressesNothing = "it inflates, and compresses nothing that it sends"
+const noCompressor = {
+  "what they send is compressed": compressesNothing,
+  "a message that is too large once inflated is refused with 1009": compressesNothing
+} as const
+const noWindows = {
+  "compressed with windows of 9 to 15 bits": "it declines to compress with a smaller window",
+  "compressed with windows of 8 bits": "it declines to compress with a smaller window"
+} as const
+const noCompression = Object.fromEntries(compressed.map(({ name }) => [name, "it has no permessage-deflate"]))
 const alwaysCode = { "they close without a code": "its `close` always sends a code" } as const
 
 const python = {
   name: "Python",
   needs: ["python3-websockets"],
   launch: child("python3-websockets", { args: [file("python.py")] }),
-  cannot: alwaysCode
+  cannot: { ...alwaysCode, "compressed with windows of 8 bits": "its zlib compresses with 9 bits at least" }
 } as const
 
 const deno = {
@@ -40,7 +56,7 @@ const deno = {
     args: ["run", "--quiet", "--no-config", "--no-lock", "--allow-all", file("deno.mjs")],
     env: ({ path }) => ({ DENO_CERT: `${path}/ca.pem`, DENO_NO_UPDATE_CHECK: "1" })
   }),
-  cannot: { ...noFragments, ...noCut, ...noPings, ...noGoingAway }
+  cannot: { ...noFragments, ...noCut, ...noPings, ...noGoingAway, ...noCompression }
 } as const
 
 const bun = {
@@ -50,7 +66,7 @@ const bun = {
     args: ["run", file("bun.mjs")],
     env: ({ path }) => ({ NODE_EXTRA_CA_CERTS: `${path}/ca.pem` })
   }),
-  cannot: { "fragments from them": "its API has no fragments" }
+  cannot: { ...withoutFragments("its API has no fragments"), ...noWishes }
 } as const
 
 /** By the name of the test file. */
@@ -68,14 +84,14 @@ export const peers: Readonly<Record<"python" | "undici" | "chromium" | "deno" | 
         args: ["--experimental-websocket", "--no-warnings", file("node.mjs")],
         env: ({ path }) => ({ NODE_EXTRA_CA_CERTS: `${path}/ca.pem` })
       }),
-      cannot: { ...noFragments, ...noCut, ...noPings, ...noGoingAway }
+      cannot: { ...noFragments, ...noCut, ...noPings, ...noGoingAway, ...noWishes, ...noCompressor }
     },
     {
       name: "undici",
       role: "client",
       needs: [],
       launch: child("node", { args: [file("undici.mjs")] }),
-      cannot: { ...noFragments, ...noCut, ...noGoingAway }
+      cannot: { ...noFragments, ...noCut, ...noGoingAway, ...noWishes, ...noCompressor }
     }
   ],
   chromium: [
@@ -84,7 +100,7 @@ export const peers: Readonly<Record<"python" | "undici" | "chromium" | "deno" | 
       role: "client",
       needs: ["chromium"],
       launch: startChromium,
-      cannot: { ...noFragments, ...noCut, ...noPings }
+      cannot: { ...noFragments, ...noCut, ...noPings, ...noWishes }
     }
   ],
   deno: [
@@ -93,6 +109,6 @@ export const peers: Readonly<Record<"python" | "undici" | "chromium" | "deno" | 
   ],
   bun: [
     { ...bun, role: "client" },
-    { ...bun, role: "server", cannot: { ...bun.cannot, ...alwaysCode } }
+    { ...bun, role: "server", cannot: { ...bun.cannot, ...alwaysCode, ...noWindows } }
   ]
 }

@@ -11,6 +11,7 @@ import sys
 import urllib.parse
 
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 
 
 def decode(content):
@@ -25,10 +26,17 @@ def pem(name):
     return os.path.join(os.environ["INTEROP_TLS"], name + ".pem")
 
 
-async def later(fragments):
+def extensions(factory, deflate):
+    """What to say about compression: the library's own choice, or as told."""
+    return {} if deflate is None else {"compression": None, "extensions": [factory(**deflate)]}
+
+
+async def later(fragments, pinging, socket):
     for fragment in fragments:
         await asyncio.sleep(0)
         yield fragment
+        if pinging:
+            await socket.ping()
 
 
 class Peer:
@@ -55,6 +63,7 @@ class Peer:
                 ssl=tls,
                 process_request=process_request,
                 subprotocols=["superchat", "chat"],
+                **extensions(ServerPerMessageDeflateFactory, command.get("deflate")),
             )
             return server.sockets[0].getsockname()[1]
 
@@ -73,6 +82,7 @@ class Peer:
                 subprotocols=command.get("subprotocols"),
                 origin=command.get("origin"),
                 ssl=trust if command["url"].startswith("wss:") else None,
+                **extensions(ClientPerMessageDeflateFactory, command.get("deflate")),
             )
         except websockets.InvalidStatusCode as error:
             return {"refused": error.status_code}
@@ -87,7 +97,9 @@ class Peer:
     async def fragments(self, command):
         socket = await self.sockets[command["id"]]
         fragments = [decode(content) for content in command["contents"]]
-        await socket.send(fragments if isinstance(fragments[0], str) else later(fragments))
+        pinging = command.get("pinging", False)
+        at_once = isinstance(fragments[0], str) and not pinging
+        await socket.send(fragments if at_once else later(fragments, pinging, socket))
 
     async def receive(self, command):
         socket = await self.sockets[command["id"]]

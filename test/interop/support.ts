@@ -3,9 +3,10 @@ import { readFileSync } from "node:fs"
 import { HttpServerResponse } from "@effect/platform"
 import { assert } from "@effect/vitest"
 import { Deferred, Effect, Exit, Schema, Scope } from "effect"
-import { type Connection, HandshakeError } from "effect-websockets"
-import { connect, serve } from "../node/support.js"
+import { type Connection, type Deflate, HandshakeError } from "effect-websockets"
+import { connect } from "../node/support.js"
 import { type Authority, authority, file, type Tell } from "./child.js"
+import { Counts, connectCounting, serveCounting } from "./counting.js"
 
 /** What the tests with real peers share: one connection, and both ends of it. */
 
@@ -52,6 +53,11 @@ export class Theirs {
     return Effect.asVoid(this.run("fragments", { contents: contents.map(encode) }))
   }
 
+  /** The same with a ping behind each fragment, whose pong is not waited for. */
+  sendFragmentsAndPings(...contents: ReadonlyArray<Content>): Effect.Effect<void> {
+    return Effect.asVoid(this.run("fragments", { contents: contents.map(encode), pinging: true }))
+  }
+
   receive(count: number): Effect.Effect<ReadonlyArray<Content>> {
     return Effect.map(this.run("receive", { count }), (contents) =>
       Schema.decodeUnknownSync(Contents)(contents).map(decode)
@@ -80,8 +86,18 @@ export class Theirs {
 export interface Both {
   readonly ours: Connection.Connection
   readonly theirs: Theirs
+  /** How often our end has compressed and inflated. */
+  readonly counts: Counts
   /** Closes the scope of our server or client. */
   readonly leave: Effect.Effect<void>
+}
+
+/** permessage-deflate as a peer that can be told is told, in RFC 7692's words. */
+export interface Deflating {
+  readonly server_no_context_takeover?: boolean
+  readonly client_no_context_takeover?: boolean
+  readonly server_max_window_bits?: number
+  readonly client_max_window_bits?: number
 }
 
 export interface OpenOptions {
@@ -92,6 +108,10 @@ export interface OpenOptions {
   readonly asPage?: boolean
   /** What the server says as soon as it can, in the packet of its 101 where that is possible. */
   readonly greeting?: string
+  /** What our end does about compression; nothing unless told otherwise. */
+  readonly compression?: Deflate.Compression
+  /** What the peer does, where it can be told. */
+  readonly deflating?: Deflating
 }
 
 /** A peer that runs, and what a feature is tried with. */
@@ -109,24 +129,27 @@ const pages: Readonly<Record<string, HttpServerResponse.HttpServerResponse>> = {
 }
 
 /** A server of ours, whose connections are the test's. */
-const ourServer = ({ pair }: Authority, { secure = false, subprotocols, greeting }: OpenOptions) =>
+const ourServer = ({ pair }: Authority, { secure = false, subprotocols, greeting, compression }: OpenOptions) =>
   Effect.gen(function* () {
     const accepted = yield* Deferred.make<Connection.Connection>()
-    const { port } = yield* serve(
+    const counts = new Counts()
+    const { port } = yield* serveCounting(
       (connection) =>
         Effect.gen(function* () {
           if (greeting !== undefined) yield* connection.send(greeting)
           yield* Deferred.succeed(accepted, connection)
           yield* connection.closed
         }),
+      counts,
       {
+        compression,
         listen: { port: 0, host: "127.0.0.1", tls: secure ? pair : undefined },
         subprotocols: subprotocols?.spoken,
         onRequest: (request) => Effect.succeed(pages[request.url])
       }
     )
     const address = `${secure ? "s" : ""}://127.0.0.1:${port}`
-    return { accepted, uri: `ws${address}`, origin: `http${address}` }
+    return { accepted, counts, uri: `ws${address}`, origin: `http${address}` }
   })
 
 const peerIsClient = (tell: Tell, authority: Authority): Running => ({
@@ -134,16 +157,17 @@ const peerIsClient = (tell: Tell, authority: Authority): Running => ({
     Effect.gen(function* () {
       const id = yield* freshId(tell)
       const own = yield* ownScope
-      const { uri, origin, accepted } = yield* Scope.extend(ourServer(authority, options), own)
+      const { uri, origin, accepted, counts } = yield* Scope.extend(ourServer(authority, options), own)
       const opened = yield* tell({
         run: "open",
         id,
         url: `${uri}/${id}`,
         subprotocols: options.subprotocols?.offered,
-        origin: options.asPage === true ? origin : undefined
+        origin: options.asPage === true ? origin : undefined,
+        deflate: options.deflating
       })
       const theirs = new Theirs(tell, id, Schema.decodeUnknownSync(Opened)(opened))
-      return { ours: yield* Deferred.await(accepted), theirs, leave: Scope.close(own, Exit.void) }
+      return { ours: yield* Deferred.await(accepted), theirs, counts, leave: Scope.close(own, Exit.void) }
     }),
   refused: Effect.gen(function* () {
     const id = yield* freshId(tell)
@@ -155,22 +179,27 @@ const peerIsClient = (tell: Tell, authority: Authority): Running => ({
   })
 })
 
+/** Has the peer start servers: the usual ones, or some that compress as told. */
+const listen = (tell: Tell, deflate?: Deflating): Effect.Effect<typeof Ports.Type> =>
+  Effect.map(tell({ run: "listen", deflate }), Schema.decodeUnknownSync(Ports))
+
 const peerIsServer = (tell: Tell, authority: Authority): Effect.Effect<Running> =>
-  Effect.map(Effect.map(tell({ run: "listen" }), Schema.decodeUnknownSync(Ports)), (ports) => ({
-    open: ({ secure = false, subprotocols, greeting } = {}) =>
+  Effect.map(listen(tell), (usual) => ({
+    open: ({ secure = false, subprotocols, greeting, compression, deflating } = {}) =>
       Effect.gen(function* () {
+        const ports = deflating === undefined ? usual : yield* listen(tell, deflating)
+        const counts = new Counts()
         const id = yield* freshId(tell)
         const path = greeting === undefined ? id : `${id}?${new URLSearchParams({ greeting })}`
         const uri = secure ? `wss://127.0.0.1:${ports.wss}/${path}` : `ws://127.0.0.1:${ports.ws}/${path}`
         const own = yield* ownScope
-        const ours = yield* connect(uri, { subprotocols: subprotocols?.offered }, { tls: { ca: authority.ca } }).pipe(
-          Scope.extend(own)
-        )
+        const options = { subprotocols: subprotocols?.offered, compression }
+        const ours = yield* Scope.extend(connectCounting(uri, counts, options, { tls: { ca: authority.ca } }), own)
         const opened = yield* tell({ run: "accept", id })
         const theirs = new Theirs(tell, id, Schema.decodeUnknownSync(Opened)(opened))
-        return { ours, theirs, leave: Scope.close(own, Exit.void) }
+        return { ours, theirs, counts, leave: Scope.close(own, Exit.void) }
       }),
-    refused: connect(`ws://127.0.0.1:${ports.ws}/refused`).pipe(
+    refused: connect(`ws://127.0.0.1:${usual.ws}/refused`).pipe(
       Effect.flip,
       Effect.map((error) =>
         error instanceof HandshakeError && error.reason._tag === "Rejected"

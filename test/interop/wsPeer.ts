@@ -40,8 +40,11 @@ export class WsPeer {
     return this.socket.protocol
   }
 
-  send(content: Content, { fin = true }: { readonly fin?: boolean } = {}): Effect.Effect<void> {
-    return Effect.sync(() => this.socket.send(content, { fin, binary: typeof content !== "string" }))
+  send(
+    content: Content,
+    { fin = true, compress = true }: { readonly fin?: boolean; readonly compress?: boolean } = {}
+  ): Effect.Effect<void> {
+    return Effect.sync(() => this.socket.send(content, { fin, compress, binary: typeof content !== "string" }))
   }
 
   get receive(): Effect.Effect<Content> {

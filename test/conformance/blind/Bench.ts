@@ -3,6 +3,7 @@ import { connect, createServer, type Socket } from "node:net"
 import { acceptOf, type Head } from "../handshake.js"
 import type { Verdict } from "../judge.js"
 import type { Role } from "../run.js"
+import { startApart, type Usage } from "./apart.js"
 import { type BlindSpot, demand, Problem } from "./BlindSpot.js"
 import { PATIENCE, Peer } from "./Peer.js"
 import type { Report, Task, Testee, TesteeClient, TesteeServer } from "./Testee.js"
@@ -11,6 +12,9 @@ import type { Report, Task, Testee, TesteeClient, TesteeServer } from "./Testee.
 
 /** How long a whole scenario may take, in milliseconds. */
 const SCENARIO = 60_000
+
+/** How long a process may take to start, in milliseconds. */
+const STARTING = 30_000
 
 /** Header lines of a handshake: a value, several lines, or none where there would be one. */
 export type Fields = Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
@@ -144,6 +148,26 @@ export class Bench {
     const opening = await this.inTime("the testee's opening", client.opening)
     demand(opening._tag === "Opened", opening._tag === "Failed" ? `it did not connect: ${opening.sentence}` : "")
     return { peer, report: client.report, head }
+  }
+
+  /** As `open`, with the testee in a process of its own; `measure` tells what that used since it was last asked. */
+  async openApart(
+    task: Task,
+    fields: Fields
+  ): Promise<{ readonly peer: Peer; readonly measure: () => Promise<Usage> }> {
+    const apart = startApart(this.testee)
+    this.stops.push(apart.stop)
+    const measure = () => this.inTime("what its process used", apart.measure())
+    if (this.role === "server") {
+      const port = await this.inTime("the server in a process of its own", apart.serve(task), STARTING)
+      return { measure, ...(await this.upgrade(port, fields)) }
+    }
+    const { accept, url } = await this.listen()
+    await this.inTime("the client in a process of its own", apart.dial(url, task), STARTING)
+    const peer = await accept()
+    peer.write(answerText(await peer.head(), fields))
+    peer.startFraming()
+    return { measure, peer }
   }
 
   /** Waits for what a testee has to bring about, not for ever. */

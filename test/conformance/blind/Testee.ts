@@ -1,4 +1,4 @@
-import type { Connection } from "effect-websockets"
+import type { Connection, Deflate } from "effect-websockets"
 
 /** A testee that each scenario can have to its own taste: limits, deadlines, and what it does with a connection. */
 
@@ -18,6 +18,8 @@ export interface Task extends Connection.ConnectionOptions {
   /** In milliseconds. */
   readonly openTimeout?: number
   readonly subprotocols?: ReadonlyArray<string>
+  /** permessage-deflate, off unless told otherwise. */
+  readonly compression?: Deflate.Compression
   /** A server's program that looks at requests, and fails with something that is no answer. */
   readonly hookFails?: boolean
 }
@@ -91,6 +93,8 @@ export interface TesteeClient {
 }
 
 export interface Testee {
+  /** The module that exports it, and as what: for scenarios that give it a process of its own. */
+  readonly home?: { readonly url: string; readonly name: string }
   readonly serve: (task: Task) => Promise<TesteeServer>
   readonly dial: (url: string, task: Task) => TesteeClient
 }

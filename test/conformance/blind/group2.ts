@@ -22,8 +22,8 @@ const answered = async (bench: Bench, answer: (peer: Peer, head: Head) => void, 
   return opening
 }
 
-/** A `HandshakeError` because of a header, or because of the status; TCP is over. */
-const refuses = async (
+/** That a handshake failed: a `HandshakeError` because of a header, or because of the status; TCP is over. */
+export const refuses = async (
   bench: Bench,
   answer: (peer: Peer, head: Head) => void,
   expected: { readonly header: string } | { readonly status: number; readonly body?: string },
@@ -42,7 +42,8 @@ const refuses = async (
   }
 }
 
-const fields =
+/** An answer that is right but for these. */
+export const fields =
   (...args: readonly [fields: Fields, line?: string]) =>
   (peer: Peer, head: Head): void =>
     peer.write(answerText(head, ...args))
@@ -62,7 +63,7 @@ const wrongHeader = (
 
 const ACCEPT = "Sec-WebSocket-Accept"
 const PROTOCOL = "Sec-WebSocket-Protocol"
-const EXTENSIONS = "Sec-WebSocket-Extensions"
+export const EXTENSIONS = "Sec-WebSocket-Extensions"
 
 const headers: ReadonlyArray<BlindSpot> = [
   wrongHeader("B2.1", ACCEPT, [

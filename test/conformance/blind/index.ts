@@ -5,6 +5,8 @@ import { group2 } from "./group2.js"
 import { group3 } from "./group3.js"
 import { group4 } from "./group4.js"
 import { group5 } from "./group5.js"
+import { group6 } from "./group6.js"
+import { group7 } from "./group7.js"
 import { group8 } from "./group8.js"
 
 /** Every blind spot there is, in order. A group more is a file more and a word here. */
@@ -15,5 +17,7 @@ export const blindSpots: ReadonlyArray<BlindSpot> = [
   ...group3,
   ...group4,
   ...group5,
+  ...group6,
+  ...group7,
   ...group8
 ]

@@ -101,4 +101,4 @@ const dial = (url: string, task: Task) => {
   return { opening, report, stop: () => over.then(() => runtime.dispose()) }
 }
 
-export const ours: Testee = { serve, dial }
+export const ours: Testee = { home: { url: import.meta.url, name: "ours" }, serve, dial }

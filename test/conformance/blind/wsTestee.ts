@@ -4,10 +4,11 @@ import { numbered, type Opening, Report, type Task, type Testee } from "./Testee
 
 /** `ws` as a testee, to compare: it has no deadlines for handshakes, no limits on pings, and no program that can be slow. */
 
-const limitsOf = ({ maxFragments = 16_384, maxMessageSize = 1_048_576 }: Task) => ({
+const limitsOf = ({ compression = false, maxFragments = 16_384, maxMessageSize = 1_048_576 }: Task) => ({
   maxPayload: maxMessageSize,
   maxFragments,
-  perMessageDeflate: false
+  // Its options have the same names.
+  perMessageDeflate: typeof compression === "boolean" ? compression : { ...compression }
 })
 
 const act = (socket: WebSocket, task: Task, report: Report): void => {
@@ -57,17 +58,18 @@ const dial = (url: string, task: Task) => {
   const socket = new WebSocket(url, protocols, { ...limitsOf(task), handshakeTimeout: task.openTimeout ?? 10_000 })
   const opening = new Promise<Opening>((resolve) => {
     socket.on("open", () => resolve({ _tag: "Opened" }))
-    socket.on("error", ({ message }) =>
+    socket.on("error", ({ message }) => {
+      const header = /Sec-WebSocket-\w+(?= header)/.exec(message)?.[0]
       resolve({
         _tag: "Failed",
         error: "HandshakeError",
-        reason: undefined,
-        header: undefined,
+        reason: header === undefined ? undefined : "InvalidHeader",
+        header,
         status: undefined,
         body: undefined,
         sentence: message
       })
-    )
+    })
   })
   // In the tick in which it is open: what came with the answer is heard.
   socket.on("open", () => act(socket, task, report))
@@ -75,4 +77,4 @@ const dial = (url: string, task: Task) => {
 }
 
 /** `ws` with the limits that a scenario asks for. */
-export const ws: Testee = { serve, dial }
+export const ws: Testee = { home: { url: import.meta.url, name: "ws" }, serve, dial }

@@ -1,19 +1,18 @@
 import {
   binary,
   type Case,
-  continuation,
   filled,
+  fragments,
   hex,
   make,
-  open,
   repeated,
+  roundTrips,
   saw,
   send,
   text,
   utf8,
   type Writing
 } from "../Case.js"
-import type { FrameSpec } from "../wire.js"
 
 /** Large messages, many fragments, small writes, round trips (group 9), and fragments that a proxy would make (10). */
 
@@ -22,7 +21,7 @@ const MiB = 1_024 * KiB
 
 interface Kind {
   readonly frame: typeof text
-  readonly saw: typeof saw.text
+  readonly saw: typeof saw.text | typeof saw.binary
   readonly pattern: Uint8Array
 }
 
@@ -51,22 +50,11 @@ const large = both(1, sizes.length, (kind, i, isBinary) => {
   }
 })
 
-/** A message in frames of so many octets; where they come out even, an empty one ends it. */
-const fragments = (first: typeof text, payload: Uint8Array, size: number): ReadonlyArray<FrameSpec> => {
-  const frames: Array<FrameSpec> = []
-  let at = 0
-  for (; payload.length - at >= size; at += size) {
-    frames.push((at === 0 ? first : continuation)(payload.subarray(at, at + size), open))
-  }
-  frames.push(continuation(payload.subarray(at)))
-  return frames
-}
-
 const fragmented = both(3, 9, (kind, i, isBinary) => {
   const size = 64 * 4 ** i
   const payload = filled(isBinary && i === 0 ? 0xfe : "*", 4 * MiB)
   // The last is one frame that is not fragmented at all.
-  const frames = size === payload.length ? [kind.frame(payload)] : fragments(kind.frame, payload, size)
+  const frames = size === payload.length ? [kind.frame(payload)] : fragments(kind.frame(payload), size)
   return { steps: [send(...frames)], expected: [kind.saw(payload)], patience: 100_000 }
 })
 
@@ -79,19 +67,18 @@ const chopped = both(5, 6, (kind, i) => {
 const lengths = [0, 16, 64, 256, 1_024, 4_096]
 const seconds = [60, 60, 60, 120, 240, 480]
 
-const roundTrips = both(7, lengths.length, (kind, i) => {
+const many = both(7, lengths.length, (kind, i) => {
   const payload = repeated(kind.pattern, lengths[i]!)
   return {
-    steps: [{ _tag: "RoundTrips", frame: kind.frame(payload), count: 1_000 }],
-    expected: Array.from({ length: 1_000 }, () => kind.saw(payload)),
+    steps: [roundTrips(() => kind.saw(payload), 1_000)],
     patience: seconds[i]! * 1_000
   }
 })
 
-export const group9: ReadonlyArray<Case> = [...large, ...fragmented, ...chopped, ...roundTrips]
+export const group9: ReadonlyArray<Case> = [...large, ...fragmented, ...chopped, ...many]
 
 const stars = filled("*", 65_536)
 
 export const group10: ReadonlyArray<Case> = [
-  make("10.1.1", [send(...fragments(text, stars, 1_300))], { expected: [saw.text(stars)], patience: 10_000 })
+  make("10.1.1", [send(...fragments(text(stars), 1_300))], { expected: [saw.text(stars)], patience: 10_000 })
 ]
