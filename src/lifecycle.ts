@@ -4,6 +4,7 @@ import { ConnectionClosed, type Traffic } from "./ConnectionClosed.js"
 import type { Deadlines, Entry } from "./deadlines.js"
 import { Inbox, type Message, type Supplier } from "./inbox.js"
 import { macrotask } from "./macrotask.js"
+import { metered } from "./meter.js"
 import { Outbox } from "./outbox.js"
 import { Pieces } from "./pieces.js"
 import { Pings } from "./pings.js"
@@ -88,12 +89,12 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.watch = new Watch(settings, this.now)
     this.pings = new Pings(pingPayloads, settings.maxPingsPerSecond)
     this.inbox = new Inbox<Message | Piece>(this, settings.receiveHighWaterMark)
-    const { maxMessageSize, maxFrameSize, maxFragments } = settings
-    this.decoder = new FrameDecoder({ role, receiver: this, codecs, maxMessageSize, maxFrameSize, maxFragments })
+    const receiver = metered(this, deadlines, settings)
+    this.decoder = new FrameDecoder({ ...settings, role, receiver, codecs })
     this.pieces = new Pieces(this.decoder, this.inbox)
     this.outbox = new Outbox(stream, new FrameEncoder({ role, maskingKeys, codecs }), settings.sendHighWaterMark)
     this.scheduleBy(this.watch.dueAt)
-    stream.attach(this)
+    stream.attach(receiver)
   }
 
   get state(): Protocol.State {
@@ -172,12 +173,8 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   ping(payload: Uint8Array): void {
     if (!this.isOpen || this.late.length > 0) return
-    if (!this.pings.admit(this.now)) {
-      const reason = `more than maxPingsPerSecond (${this.settings.maxPingsPerSecond}) pings in a second`
-      this.later((state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason)))
-      return
-    }
-    this.outbox.pong(payload)
+    if (this.pings.admit(this.now)) this.outbox.pong(payload)
+    else this.refuse(`more than maxPingsPerSecond (${this.settings.maxPingsPerSecond}) pings in a second`)
   }
 
   pong(payload: Uint8Array): void {
@@ -186,6 +183,11 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   close(close: Frame.Close): void {
     this.later((state) => Protocol.receiveClose(this.role, state, close))
+  }
+
+  /** The peer goes beyond a limit: the connection ends behind the messages that were within it. */
+  refuse(reason: string): void {
+    this.later((state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason)))
   }
 
   // From the inbox
@@ -383,11 +385,9 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
       case "dead":
         this.transition((state) => Protocol.abandon(state, notHeard))
         return
-      case "unfinished": {
-        const reason = `a message was not complete within messageTimeout (${messageTimeout} ms)`
-        this.transition((state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason)))
+      case "unfinished":
+        this.refuse(`a message was not complete within messageTimeout (${messageTimeout} ms)`)
         return
-      }
     }
     this.scheduleBy(this.watch.dueAt)
   }

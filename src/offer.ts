@@ -2,7 +2,7 @@ import * as Redacted from "effect/Redacted"
 import type { Reason } from "./HandshakeError.js"
 import type { Extension } from "./protocol/Extension.js"
 import type { ClientOffer } from "./protocol/Handshake.js"
-import { isToken, isValue } from "./protocol/headers.js"
+import { areTokens, isToken, isValue } from "./protocol/headers.js"
 import * as uri from "./protocol/uri.js"
 
 /** A value of a header; one that is `Redacted` shows up in no log. */
@@ -72,7 +72,7 @@ export const makeOffer = (
   { key, extensions, isForeign }: Pick<ClientOffer, "key" | "extensions"> & { readonly isForeign: boolean }
 ): ClientOffer | Reason => {
   const subprotocols = options.subprotocols ?? []
-  if (!subprotocols.every(isToken) || new Set(subprotocols).size !== subprotocols.length) {
+  if (!areTokens(subprotocols)) {
     return invalid("subprotocols", "must be a list of different tokens, without blanks, commas or quotes")
   }
   const headers = headersOf(target, options, isForeign)

@@ -1,3 +1,5 @@
+import { PerSecond } from "./perSecond.js"
+
 /** Our pings that have no pong yet, and how many the peer sends. RFC 6455 §5.5.2, §5.5.3. */
 
 interface Ping {
@@ -12,15 +14,13 @@ const SIZE = 4
 export class Pings {
   private waiting: Array<Ping> = []
   private readonly payloads: () => number
-  private readonly maxPerSecond: number
-  private countedFrom = Number.NEGATIVE_INFINITY
-  private count = 0
+  private readonly received: PerSecond
   /** The latest measured round-trip time, in milliseconds. */
   latency: number | undefined
 
   constructor(payloads: () => number, maxPerSecond: number) {
     this.payloads = payloads
-    this.maxPerSecond = maxPerSecond
+    this.received = new PerSecond(maxPerSecond)
   }
 
   /** The payload of a ping that is sent now; `done` hears of its pong. */
@@ -53,13 +53,7 @@ export class Pings {
 
   /** Counts a ping of the peer's; false when there are too many within a second. */
   admit(now: number): boolean {
-    // The clock may have been set back.
-    if (now - this.countedFrom >= 1000 || now < this.countedFrom) {
-      this.countedFrom = now
-      this.count = 0
-    }
-    this.count++
-    return this.count <= this.maxPerSecond
+    return this.received.admit(1, now)
   }
 
   /** No pong comes any more. */

@@ -1,11 +1,8 @@
-import type { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import { type HttpServerResponse, isServerResponse } from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -16,18 +13,20 @@ import type { Engine, Entry } from "./deadlines.js"
 import type * as Framing from "./Framing.js"
 import type * as Handshake from "./Handshake.js"
 import { handlerScheduler } from "./handlerScheduler.js"
+import { type Decision, decide, type Hooks } from "./hooks.js"
 import * as LazyScope from "./lazyScope.js"
+import { Admission, type Limits } from "./limits.js"
 import { LiveConnection } from "./liveConnection.js"
 import * as CloseCode from "./protocol/CloseCode.js"
-import { type Agreement, isUpgrade, rejection, type ServerPolicy } from "./protocol/Handshake.js"
+import { type Agreement, isUpgrade, type Rejection, rejection, type ServerPolicy } from "./protocol/Handshake.js"
+import type { HeaderList } from "./protocol/headers.js"
+import * as headers from "./protocol/headers.js"
 import { fromExchange, toResponse } from "./requestHook.js"
+import { Deciding, type Drain, Handling, Running } from "./running.js"
 import type { Settings } from "./settings.js"
-import type { Acceptor, Exchange, Response } from "./Transport.js"
+import type { Acceptor, Exchange, Response, ResponseHead } from "./Transport.js"
 
 /** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */
-
-/** What a request hook may say: go on, go on with these services, or this answer. */
-export type Verdict = Context.Context<never> | HttpServerResponse | undefined
 
 export interface ServingParts {
   readonly engine: Engine
@@ -37,20 +36,22 @@ export interface ServingParts {
   readonly policy: ServerPolicy
   readonly openTimeout: number
   readonly maxHandshakes: number
+  /** What every answer has, unless it says the same itself. */
+  readonly headers: HeaderList
   readonly registry: Registry
   /** What handlers and hooks find beside what is their own. */
   readonly context: Context.Context<never>
   readonly handler: (connection: Connection) => Effect.Effect<unknown, unknown, never>
-  readonly onRequest: ((request: HttpServerRequest) => Effect.Effect<Verdict, HttpServerResponse, never>) | undefined
+  readonly hooks: Hooks
+  readonly limits: Limits
+  /** How the server ends; at once without. */
+  readonly drain: Drain | undefined
+  /** Called when it begins to end. */
+  readonly onStopping: () => void
 }
 
-/** Something that runs, and that a stopping server waits for. */
-interface Running {
-  readonly stop: () => void
-}
-
-type HandlerFiber = Fiber.RuntimeFiber<unknown, unknown>
 type Scoped = ReturnType<typeof LazyScope.make>
+type Answer = ReturnType<Handshake.Service["answer"]>
 
 const unavailable = rejection(503, "The server is stopping. Try again later.", ["Retry-After", "5"])
 const failed = rejection(500, "The server could not handle this request.")
@@ -58,14 +59,17 @@ const malformed = rejection(400, "The request is malformed.")
 
 export class Serving implements Acceptor {
   private readonly parts: ServingParts
-  private readonly running = new Set<Running>()
+  private readonly running = new Running()
   /** Peers that have connected and said nothing yet. */
   private readonly silent = new Set<() => void>()
+  private readonly admission: Admission
+  private readonly hasHooks: boolean
   private stopping = false
-  private whenIdle: (() => void) | undefined
 
   constructor(parts: ServingParts) {
     this.parts = parts
+    this.admission = new Admission(parts.limits, parts.engine.deadlines)
+    this.hasHooks = Object.values(parts.hooks).some((hook) => hook !== undefined)
   }
 
   arrived(cut: () => void): () => void {
@@ -98,31 +102,47 @@ export class Serving implements Acceptor {
     }
   }
 
+  private respond(exchange: Exchange, response: Response): void {
+    exchange.respond(this.complete(response))
+  }
+
+  private complete<R extends ResponseHead>(response: R): R {
+    const missing = this.parts.headers.filter(
+      ([name]) => headers.all(response.headers, name.toLowerCase()).length === 0
+    )
+    return missing.length === 0 ? response : { ...response, headers: [...response.headers, ...missing] }
+  }
+
   private take(exchange: Exchange): void {
-    const { handshake, onRequest } = this.parts
+    const { handshake, hooks } = this.parts
     const { request } = exchange
     if (this.stopping) {
-      exchange.respond(unavailable)
+      this.respond(exchange, unavailable)
       return
     }
     // What is malformed, or asks for a WebSocket wrongly, is answered here: the hook sees what makes sense.
     const refused = handshake.checkRequest(request)
     if (refused !== undefined) {
-      exchange.respond(refused)
+      this.respond(exchange, refused)
       return
     }
     const answer = this.answer(exchange)
-    if (answer._tag === "Rejection" && (onRequest === undefined || isUpgrade(request))) {
-      exchange.respond(answer)
-    } else if (onRequest !== undefined) {
-      this.ask(exchange, answer, onRequest)
+    // Who has no place costs no hook.
+    const key = hooks.connectionKey === undefined ? this.admission.keyOf(request.peer.remote) : undefined
+    const crowded = answer._tag === "Agreement" ? this.admission.refusal(key) : undefined
+    if (crowded !== undefined) {
+      this.respond(exchange, crowded)
+    } else if (answer._tag === "Rejection" && (hooks.onRequest === undefined || isUpgrade(request))) {
+      this.respond(exchange, answer)
+    } else if (this.hasHooks) {
+      this.ask(exchange, answer)
     } else if (answer._tag === "Agreement") {
-      this.accept(exchange, answer, this.parts.context, LazyScope.make())
+      this.accept(exchange, answer, this.parts.context, LazyScope.make(), key)
     }
   }
 
   /** The answer to a request for a WebSocket; the choice of a subprotocol is the user's code, and may throw. */
-  private answer({ request, isUpgrade }: Exchange): ReturnType<Handshake.Service["answer"]> {
+  private answer({ request, isUpgrade }: Exchange): Answer {
     try {
       const answer = this.parts.handshake.answer(request, this.parts.policy)
       // The edge reads headers too, and may have seen no upgrade in them.
@@ -133,15 +153,11 @@ export class Serving implements Acceptor {
     }
   }
 
-  /** Runs the request hook, in a scope that becomes the connection's or ends with the answer. */
-  private ask(
-    exchange: Exchange,
-    answer: ReturnType<Handshake.Service["answer"]>,
-    onRequest: NonNullable<ServingParts["onRequest"]>
-  ): void {
+  /** Runs the hooks, in a scope that becomes the connection's or ends with the answer. */
+  private ask(exchange: Exchange, answer: Answer): void {
     const request = fromExchange(exchange.request)
     if (request === undefined) {
-      exchange.respond(malformed)
+      this.respond(exchange, malformed)
       return
     }
     const scope = LazyScope.make()
@@ -149,14 +165,15 @@ export class Serving implements Acceptor {
     const fiber = this.fork(
       this.parts.context,
       scope,
-      Effect.suspend(() => onRequest(request))
+      decide(this.parts.hooks, request, answer._tag === "Agreement" ? answer : undefined)
     )
-    const running: Running = { stop: () => fiber.unsafeInterruptAsFork(FiberId.none) }
-    this.running.add(running)
+    const task = new Deciding(fiber)
+    this.running.add(task)
+    const interrupt = () => task.interrupt()
     // A page may take its time; who wants a WebSocket has openTimeout for all of it.
-    const entry: Entry = { dueAt: 0, place: -1, fire: running.stop }
+    const entry: Entry = { dueAt: 0, place: -1, fire: interrupt }
     if (exchange.isUpgrade) deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
-    exchange.onAbort(running.stop)
+    exchange.onAbort(interrupt)
     fiber.addObserver((exit) => {
       deadlines.remove(entry)
       let isAccepted = false
@@ -167,25 +184,37 @@ export class Serving implements Acceptor {
         exchange.abort()
       }
       // The scope is the connection's from now on, or ends here; a server that stops waits for that.
-      if (isAccepted) this.ended(running)
-      else this.release(scope, exit, () => this.ended(running))
+      if (isAccepted) this.running.ended(task)
+      else this.release(scope, exit, () => this.running.ended(task))
     })
   }
 
-  /** Does what the hook has decided; says whether that is a connection. */
+  /** Does what the hooks have decided; says whether that is a connection. */
   private follow(
     exchange: Exchange,
-    answer: ReturnType<Handshake.Service["answer"]>,
-    exit: Exit.Exit<Verdict, HttpServerResponse>,
+    answer: Answer,
+    exit: Exit.Exit<Decision, HttpServerResponse>,
     scope: Scoped
   ): boolean {
-    const verdict = this.judge(exit)
-    if (Context.isContext(verdict) && answer._tag === "Agreement" && !this.stopping) {
-      this.accept(exchange, answer, Context.merge(this.parts.context, verdict), scope)
-      return true
+    const decision = this.judge(exit)
+    if (isServerResponse(decision)) {
+      this.respond(exchange, this.written(decision, exchange))
+    } else if (decision._tag === "Rejection") {
+      this.respond(exchange, decision)
+    } else if (answer._tag === "Rejection") {
+      this.respond(exchange, answer)
+    } else if (this.stopping) {
+      this.respond(exchange, unavailable)
+    } else {
+      const { context, response = answer.response, key = this.admission.keyOf(exchange.request.peer.remote) } = decision
+      // Others may have come while the hooks ran.
+      const crowded = this.admission.refusal(key)
+      if (crowded === undefined) {
+        this.accept(exchange, { ...answer, response }, Context.merge(this.parts.context, context), scope, key)
+        return true
+      }
+      this.respond(exchange, crowded)
     }
-    const response = Context.isContext(verdict) ? (answer._tag === "Agreement" ? unavailable : answer) : verdict
-    exchange.respond(isServerResponse(response) ? this.written(response, exchange) : response)
     return false
   }
 
@@ -194,27 +223,34 @@ export class Serving implements Acceptor {
     try {
       return toResponse(response, request, this.parts.engine.runtime)
     } catch (cause) {
-      this.log("the request hook's answer cannot be sent", Cause.die(cause))
+      this.log("a hook's answer cannot be sent", Cause.die(cause))
       return failed
     }
   }
 
-  /** What a hook's end means: go on with services of the connection's own, or an answer. */
-  private judge(exit: Exit.Exit<Verdict, HttpServerResponse>) {
-    if (Exit.isSuccess(exit)) return exit.value ?? Context.empty()
+  /** What the hooks' end means: go on, or an answer. */
+  private judge(exit: Exit.Exit<Decision, HttpServerResponse>): Decision | Rejection {
+    if (Exit.isSuccess(exit)) return exit.value
     const answer = Cause.failureOption(exit.cause)
     if (Option.isSome(answer) && isServerResponse(answer.value)) return answer.value
     if (Cause.isInterruptedOnly(exit.cause)) return unavailable
-    this.log("the request hook failed", exit.cause)
+    this.log("a hook failed", exit.cause)
     return failed
   }
 
-  private accept(exchange: Exchange, agreement: Agreement, context: Context.Context<never>, scope: Scoped): void {
+  private accept(
+    exchange: Exchange,
+    agreement: Agreement,
+    context: Context.Context<never>,
+    scope: Scoped,
+    key: string | undefined
+  ): void {
     const { engine, framing, registry, settings, handler } = this.parts
     const { request } = exchange
+    const response = this.complete(agreement.response)
     const connection = new LiveConnection({
       role: "server",
-      stream: exchange.accept(agreement.response),
+      stream: exchange.accept(response),
       settings,
       codecs: agreement.codecs,
       maskingKeys: framing.maskingKeys,
@@ -223,32 +259,28 @@ export class Serving implements Acceptor {
       logs: engine.logs,
       handshake: () => ({
         request,
-        response: agreement.response,
+        response,
         subprotocol: Option.fromNullable(agreement.subprotocol),
         extensions: agreement.extensions
       })
     })
     const { lifecycle } = connection
+    this.admission.enter(connection, key)
     registry.add(connection)
-    const fiber: HandlerFiber = this.fork(
+    const fiber = this.fork(
       context,
       scope,
       Effect.suspend(() => handler(connection))
     )
-    const running: Running = {
-      stop: () => {
-        lifecycle.startClose({ code: CloseCode.GoingAway, reason: "" })
-        fiber.unsafeInterruptAsFork(FiberId.none)
-      }
-    }
-    this.running.add(running)
+    const task = new Handling(fiber, lifecycle)
+    this.running.add(task)
     fiber.addObserver((exit) => {
       const close = this.conclude(exit, connection)
       this.release(scope, exit, (isSound) => {
         lifecycle.startClose(isSound ? close : { code: CloseCode.InternalError, reason: "" })
         lifecycle.onClosed(() => {
           registry.remove(connection)
-          this.ended(running)
+          this.running.ended(task)
         })
       })
     })
@@ -257,8 +289,10 @@ export class Serving implements Acceptor {
   /** The close frame that a handler's end calls for. */
   private conclude(exit: Exit.Exit<unknown, unknown>, { lifecycle }: LiveConnection) {
     const close = (code: number) => ({ code, reason: "" })
-    if (Exit.isSuccess(exit)) return close(CloseCode.NormalClosure)
-    if (Cause.isInterruptedOnly(exit.cause)) return close(CloseCode.GoingAway)
+    const goingAway = this.parts.drain?.code ?? CloseCode.GoingAway
+    // Who ends because the server does says so, that its peer may come again.
+    if (Exit.isSuccess(exit)) return close(this.stopping ? goingAway : CloseCode.NormalClosure)
+    if (Cause.isInterruptedOnly(exit.cause)) return close(this.stopping ? goingAway : CloseCode.GoingAway)
     const failure = Cause.failureOption(exit.cause)
     const isOwnEnd =
       Option.isSome(failure) &&
@@ -293,22 +327,25 @@ export class Serving implements Acceptor {
     Runtime.runFork(this.parts.engine.runtime, Effect.logError(message, cause))
   }
 
-  private ended(running: Running): void {
-    this.running.delete(running)
-    if (this.running.size === 0) this.whenIdle?.()
-  }
-
   /**
-   * Refuses whatever is asked, and closes all connections at the same time
-   * with 1001 while their handlers are interrupted. Completes when nothing is
-   * left of them; who has asked nothing by then is cut with the listener.
+   * Refuses whatever is asked, and ends what runs: all at once, closing with
+   * 1001 and interrupting handlers, or as `drain` says. Completes when nothing
+   * is left, or when the time for draining is up; who has asked nothing by
+   * then is cut with the listener.
    */
   get stop(): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
+    const { drain, engine, onStopping } = this.parts
+    return Effect.suspend(() => {
       this.stopping = true
-      for (const { stop } of [...this.running]) stop()
-      if (this.running.size === 0) resume(Effect.void)
-      else this.whenIdle = () => resume(Effect.void)
+      onStopping()
+      if (drain === undefined) return this.running.stop
+      return Effect.flatMap(this.running.drain(engine.deadlines, drain), (left) =>
+        left === 0
+          ? Effect.void
+          : Effect.logWarning(
+              `${left} handlers did not end within drain.timeout (${drain.timeout} ms) and are left behind`
+            )
+      )
     })
   }
 }

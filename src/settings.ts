@@ -1,4 +1,5 @@
 import * as Duration from "effect/Duration"
+import type { Rates } from "./meter.js"
 import { defaultLimits, type Limits } from "./protocol/FrameDecoder.js"
 import type { Intervals } from "./watch.js"
 
@@ -20,6 +21,10 @@ export interface ConnectionOptions {
   readonly maxFragments?: number | undefined
   /** Pings that are answered within a second; with more the connection ends with 1008: 100. */
   readonly maxPingsPerSecond?: number | undefined
+  /** Messages of the peer's within a second; with more the connection ends with 1008: no limit. */
+  readonly maxMessagesPerSecond?: number | undefined
+  /** Bytes that come from the peer within a second, whatever they are; with more the connection ends with 1008: no limit. */
+  readonly maxBytesPerSecond?: number | undefined
   /** Bytes of messages that may wait to be taken before reading stops, 64 charged for each beside its content: 262,144. */
   readonly receiveHighWaterMark?: number | undefined
   /** Bytes that may wait to be sent before `send` waits too: 262,144. */
@@ -32,12 +37,14 @@ export const defaults = {
   pingTimeout: "20 seconds",
   messageTimeout: "60 seconds",
   maxPingsPerSecond: 100,
+  maxMessagesPerSecond: Number.POSITIVE_INFINITY,
+  maxBytesPerSecond: Number.POSITIVE_INFINITY,
   receiveHighWaterMark: 262_144,
   sendHighWaterMark: 262_144
 } as const
 
 /** A connection's settings as numbers: milliseconds, bytes, counts; Infinity turns a deadline off. */
-export interface Settings extends Limits, Intervals {
+export interface Settings extends Limits, Intervals, Rates {
   readonly closeTimeout: number
   readonly maxPingsPerSecond: number
   readonly receiveHighWaterMark: number
@@ -75,7 +82,7 @@ export const resolve = (options: ConnectionOptions): Settings => {
     if (value > 0) return value
     throw new RangeError(`${name} is ${value} ms: give a duration above 0, or Duration.infinity to turn it off`)
   }
-  const count = (name: "maxPingsPerSecond" | "receiveHighWaterMark" | "sendHighWaterMark") =>
+  const count = (name: Exclude<keyof typeof defaults, `${string}Timeout` | "pingInterval">) =>
     positive(name, options[name] ?? defaults[name])
   const maxMessageSize = positive("maxMessageSize", options.maxMessageSize ?? defaultLimits.maxMessageSize)
   return {
@@ -87,6 +94,8 @@ export const resolve = (options: ConnectionOptions): Settings => {
     maxFrameSize: positive("maxFrameSize", options.maxFrameSize ?? maxMessageSize),
     maxFragments: positive("maxFragments", options.maxFragments ?? defaultLimits.maxFragments),
     maxPingsPerSecond: count("maxPingsPerSecond"),
+    maxMessagesPerSecond: count("maxMessagesPerSecond"),
+    maxBytesPerSecond: count("maxBytesPerSecond"),
     receiveHighWaterMark: count("receiveHighWaterMark"),
     sendHighWaterMark: count("sendHighWaterMark")
   }

@@ -22,12 +22,11 @@ import {
   ConnectionClosed,
   ConnectionRegistry,
   type HandshakeError,
-  Transport,
   WebSocketClient,
   WebSocketServer
 } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
-import { settle } from "./support.js"
+import { accepting, settle } from "./support.js"
 
 const echo = (connection: Connection.Connection) => Connection.runForEach(connection, connection.send)
 
@@ -357,20 +356,9 @@ describe("a stopping server", () => {
 })
 
 describe("peers that have not asked yet", () => {
-  /** A server, and its acceptor as a listener sees it. */
-  const accepting = (settings: WebSocketServer.ServerSettings) =>
-    Effect.gen(function* () {
-      const acceptor = yield* Deferred.make<Transport.Acceptor>()
-      const listener = Layer.succeed(Transport.Listener, {
-        listen: (given) => Effect.as(Deferred.succeed(acceptor, given), [])
-      })
-      yield* Layer.build(Layer.provide(WebSocketServer.layer(echo, settings), listener))
-      return yield* Deferred.await(acceptor)
-    })
-
   it.scoped("are cut when openTimeout is up, and not before", () =>
     Effect.gen(function* () {
-      const acceptor = yield* accepting({ openTimeout: "3 seconds" })
+      const acceptor = yield* accepting(echo, { openTimeout: "3 seconds" })
       let cut = 0
       acceptor.arrived(() => cut++)
       yield* TestClock.adjust("2999 millis")
@@ -382,7 +370,7 @@ describe("peers that have not asked yet", () => {
 
   it.scoped("are let be once they have asked", () =>
     Effect.gen(function* () {
-      const acceptor = yield* accepting({ openTimeout: "3 seconds" })
+      const acceptor = yield* accepting(echo, { openTimeout: "3 seconds" })
       let cut = 0
       const settle = acceptor.arrived(() => cut++)
       settle()
@@ -393,7 +381,7 @@ describe("peers that have not asked yet", () => {
 
   it.scoped("are cut at once when there are more than maxHandshakes", () =>
     Effect.gen(function* () {
-      const acceptor = yield* accepting({ maxHandshakes: 2 })
+      const acceptor = yield* accepting(echo, { maxHandshakes: 2 })
       const cut: Array<number> = []
       const settle = [0, 1, 2].map((i) => acceptor.arrived(() => cut.push(i)))
       assert.deepStrictEqual(cut, [2])

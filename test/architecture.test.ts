@@ -112,8 +112,8 @@ describe("the rooms of src", () => {
     )
   })
 
-  it("src/*.ts knows protocol/, itself, and modules of effect and @effect/platform by path", () => {
-    const isModule = (target: string) => /^(effect|@effect\/platform)\/[A-Z]\w*$/.test(target)
+  it("src/*.ts knows protocol/, itself, modules of effect and @effect/platform by path, and the router's table", () => {
+    const isModule = (target: string) => /^((effect|@effect\/platform)\/[A-Z]\w*|find-my-way-ts)$/.test(target)
     assert.deepStrictEqual(
       offences(
         ({ room }, target) => room !== "src" || ["src", "protocol"].includes(roomOf(target)) || isModule(target)

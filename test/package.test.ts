@@ -109,8 +109,8 @@ beforeAll(async () => {
   library = join(project, "node_modules/effect-websockets")
   await mkdir(library, { recursive: true })
   await run(folder, "tar", "-xzf", tarball, "-C", library, "--strip-components=1")
-  // The peers, and what the project itself is made with; the library finds nothing else.
-  for (const name of ["effect", "@effect/platform", "@effect/vitest", "vitest", "@types/node"]) {
+  // What it depends on, the peers, and what the project itself is made with; the library finds nothing else.
+  for (const name of ["find-my-way-ts", "effect", "@effect/platform", "@effect/vitest", "vitest", "@types/node"]) {
     await mkdir(dirname(join(project, "node_modules", name)), { recursive: true })
     await symlink(join(installed, name), join(project, "node_modules", name))
   }

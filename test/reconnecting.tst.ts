@@ -5,6 +5,7 @@ import {
   type ConnectionClosed,
   type HandshakeError,
   type InvalidUri,
+  type ProxyError,
   Reconnecting,
   type TransportError,
   type WebSocketClient
@@ -15,7 +16,7 @@ class Tokens extends Context.Tag("Tokens")<Tokens, { readonly next: Effect.Effec
 class NoToken extends Data.TaggedError("NoToken") {}
 class Bored extends Data.TaggedError("Bored") {}
 
-type Lost = InvalidUri | HandshakeError | TransportError | ConnectionClosed.ConnectionClosed
+type Lost = InvalidUri | HandshakeError | TransportError | ProxyError | ConnectionClosed.ConnectionClosed
 type Client = WebSocketClient.WebSocketClient
 
 const uri = "ws://localhost"

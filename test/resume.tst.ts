@@ -7,6 +7,7 @@ import {
   type HandshakeError,
   type InvalidUri,
   type ListenError,
+  type ProxyError,
   Resume,
   type Transport,
   type TransportError,
@@ -64,14 +65,19 @@ describe("a client's session", () => {
     expect(connecting).type.toBe<
       Effect.Effect<
         Resume.ResumableConnection,
-        InvalidUri | HandshakeError | TransportError | ConnectionClosed.ConnectionClosed,
+        InvalidUri | HandshakeError | TransportError | ProxyError | ConnectionClosed.ConnectionClosed,
         WebSocketClient.WebSocketClient | Scope.Scope
       >
     >()
     expect(Effect.flatMap(connecting, ({ receive }) => receive)).type.toBe<
       Effect.Effect<
         Connection.Message,
-        InvalidUri | HandshakeError | TransportError | ConnectionClosed.ConnectionClosed | ConcurrencyError,
+        | InvalidUri
+        | HandshakeError
+        | TransportError
+        | ProxyError
+        | ConnectionClosed.ConnectionClosed
+        | ConcurrencyError,
         WebSocketClient.WebSocketClient | Scope.Scope
       >
     >()

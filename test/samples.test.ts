@@ -1,5 +1,19 @@
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Random, Ref, Scope, TestClock } from "effect"
+import {
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  Random,
+  Redacted,
+  Ref,
+  Scope,
+  TestClock
+} from "effect"
 import {
   type Connection,
   ConnectionClosed,
@@ -8,13 +22,16 @@ import {
   WebSocketServer
 } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
+import { basicAuthServer } from "../examples/basic-auth.js"
 import { both } from "../examples/both.js"
 import { consumer, multipleConsumers } from "../examples/consumer.js"
 import { echo } from "../examples/echo.js"
+import { firstMessage } from "../examples/first-message.js"
 import * as pipes from "../examples/hello-pipes.js"
 import { producer } from "../examples/producer.js"
 import { reconnectingClient } from "../examples/reconnecting-client.js"
 import { Members, registration } from "../examples/registration.js"
+import { SessionServer, sessionsOf } from "../examples/sessions.js"
 import { showTime } from "../examples/show-time.js"
 import { stay, Ticks } from "../examples/synchronised-time.js"
 import { settle } from "./support.js"
@@ -324,6 +341,75 @@ describe("S15, reconnecting client", () => {
       yield* settle
       assert.deepStrictEqual(printed.mock.calls, [["< hello"], ["< hello"]])
       yield* Fiber.interrupt(program)
+    })
+  )
+})
+
+describe("S15, who may connect", () => {
+  const connectTo = <A>(server: Layer.Layer<A, unknown, import("effect-websockets").Transport.Listener>) =>
+    Effect.gen(function* () {
+      const network = Layer.succeedContext(yield* Layer.build(Testing.layer))
+      yield* Layer.build(Layer.provide(server, network))
+      const client = yield* Layer.build(Layer.provide(WebSocketClient.layer, network))
+      return (uri: string, headers: Readonly<Record<string, string>> = {}) =>
+        Effect.provide(WebSocketClient.connect(uri, { headers }), client)
+    })
+
+  it.scoped("H8, basic auth: greets who knows the password by name", () =>
+    Effect.gen(function* () {
+      const connect = yield* connectTo(basicAuthServer(Redacted.make("p@ss:word")))
+      const connection = yield* connect("ws://ada:p%40ss%3Aword@memory")
+      assert.strictEqual(yield* connection.receive, "Hello ada!")
+      for (const uri of ["ws://memory", "ws://ada:wrong@memory"]) {
+        assert.include((yield* Effect.flip(connect(uri))).message, "status 401: A username and a password are needed.")
+      }
+    })
+  )
+
+  it.scoped("H8, sessions: lets in a token as Bearer or as cookie, and nobody else", () =>
+    Effect.gen(function* () {
+      const server = SessionServer.pipe(Layer.provide(sessionsOf(new Map([["t0ken", "Ada"]]))))
+      const connect = yield* connectTo(server)
+      for (const headers of [{ Authorization: "Bearer t0ken" }, { Cookie: "other=1; session=t0ken" }]) {
+        assert.strictEqual(yield* (yield* connect("ws://memory", headers)).receive, "Hello Ada!")
+      }
+      for (const headers of [{}, { Authorization: "Basic t0ken" }, { Cookie: "session=" }]) {
+        assert.include((yield* Effect.flip(connect("ws://memory", headers))).message, "status 401: Log in first.")
+      }
+    })
+  )
+
+  const userOf = (token: string) => Effect.succeed(token === "t0ken" ? Option.some("Ada") : Option.none())
+
+  it.scoped("H8, first message: knows who sends a token, and loses nothing of what comes right behind", () =>
+    Effect.gen(function* () {
+      const connection = yield* Testing.connect(firstMessage({ userOf }))
+      yield* connection.sendAll(["t0ken", "a", "b"])
+      for (const text of ["Hello Ada!", "a", "b"]) assert.strictEqual(yield* connection.receive, text)
+      yield* TestClock.adjust("1 hour")
+      yield* connection.send("still here")
+      assert.strictEqual(yield* connection.receive, "still here")
+    })
+  )
+
+  it.scoped.each(["wrong", new Uint8Array([1])])("H8, first message: closes with 1008 on %s", (message) =>
+    Effect.gen(function* () {
+      const connection = yield* Testing.connect(firstMessage({ userOf }))
+      yield* connection.send(message)
+      const { received } = (yield* connection.closed).closure
+      assert.deepStrictEqual(received, { code: 1008, reason: "send a valid token first" })
+    })
+  )
+
+  it.scoped("H8, first message: closes with 1008 when none came within five seconds, and not before", () =>
+    Effect.gen(function* () {
+      const connection = yield* Testing.connect(firstMessage({ userOf }))
+      yield* settle
+      yield* TestClock.adjust("4999 millis")
+      yield* settle
+      assert.strictEqual((yield* connection.state)._tag, "Open")
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1008)
     })
   )
 })

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer"
-import { Effect } from "effect"
-import { Connection, type Transport } from "effect-websockets"
+import { Deferred, Effect, Layer } from "effect"
+import { Connection, Transport, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import * as Frame from "../src/protocol/Frame.js"
 
@@ -64,4 +64,18 @@ export const open = (role: Connection.Role, options?: Connection.ConnectionOptio
     const connection = yield* Connection.make(role, stream, options)
     yield* Effect.addFinalizer(() => wire.cut)
     return { connection, peer, wire, stream }
+  })
+
+/** A server's acceptor, as its listener sees it. */
+export const accepting = (
+  handler: (connection: Connection.Connection) => Effect.Effect<unknown, unknown>,
+  settings: WebSocketServer.ServerSettings = {}
+) =>
+  Effect.gen(function* () {
+    const acceptor = yield* Deferred.make<Transport.Acceptor>()
+    const listener = Layer.succeed(Transport.Listener, {
+      listen: (given) => Effect.as(Deferred.succeed(acceptor, given), [])
+    })
+    yield* Layer.build(Layer.provide(WebSocketServer.layer(handler, settings), listener))
+    return yield* Deferred.await(acceptor)
   })

@@ -1,6 +1,7 @@
 import { type HttpServerRequest, HttpServerResponse } from "@effect/platform"
-import { Config, type ConfigError, Context, Data, Effect, Layer, Redacted, type Scope } from "effect"
+import { Config, type ConfigError, Context, Data, Effect, Layer, Option, Redacted, Schema, type Scope } from "effect"
 import {
+  BasicAuth,
   type ConcurrencyError,
   Connection,
   type ConnectionClosed,
@@ -9,12 +10,20 @@ import {
   type InvalidUri,
   type ListenError,
   type ProxyError,
+  Router,
   type Transport,
   type TransportError,
   WebSocketClient,
   WebSocketServer
 } from "effect-websockets"
-import { NodeConnector, NodeListener, NodeProxy, runMain } from "effect-websockets/node"
+import {
+  type CertificateError,
+  NodeConnector,
+  NodeListener,
+  NodeProxy,
+  runMain,
+  TlsContext
+} from "effect-websockets/node"
 import { Testing } from "effect-websockets/testing"
 import { describe, expect, it } from "tstyche"
 
@@ -170,6 +179,23 @@ describe("a server's layer", () => {
     >()
   })
 
+  it("H7: gives its response hook what its request hook gives, and needs the rest of what that needs", () => {
+    const onUpgrade = (response: HttpServerResponse.HttpServerResponse) =>
+      Effect.map(Effect.all([Principal, Database]), ([{ name }]) => HttpServerResponse.setHeader(response, "x", name))
+    expect(WebSocketServer.layer(plain, { onRequest: authenticate, onUpgrade })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Database | Sessions>
+    >()
+    expect(WebSocketServer.layer(plain, { onUpgrade })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Database | Principal>
+    >()
+    expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onUpgrade: () => Effect.void })
+    // The request hook runs first: nobody has given it a principal yet.
+    const onRequest = () => Effect.map(Principal, (principal) => Context.make(Principal, principal))
+    expect(WebSocketServer.layer(greetPrincipal, { onRequest })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Principal>
+    >()
+  })
+
   it("refuses a hook that fails with anything but a response, or gives anything else", () => {
     expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onRequest: () => Effect.fail(new Bored()) })
     expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onRequest: () => Effect.succeed(401) })
@@ -204,6 +230,120 @@ describe("a program that needs a principal", () => {
     expect(Testing.connect(greetPrincipal, { server: { onRequest: authenticate } })).type.toBe<
       Effect.Effect<Connection.Connection, WebSocketClient.ConnectError | ListenError, Scope.Scope | Sessions>
     >()
+  })
+})
+
+describe("BasicAuth", () => {
+  const greet = (connection: Connection.Connection) =>
+    Effect.flatMap(BasicAuth.Principal, ({ username }) => connection.send(username))
+
+  it("H8: gives its principal to the handler, which does not compile without", () => {
+    expect(WebSocketServer.layer(greet)).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | BasicAuth.Principal>
+    >()
+    const onRequest = BasicAuth.make({ realm: "r", passwords: { ada: Redacted.make("x") } })
+    expect(WebSocketServer.layer(greet, { onRequest })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener>
+    >()
+    expect(BasicAuth.make).type.not.toBeCallableWith({ realm: "r", passwords: { ada: "x" } })
+  })
+
+  it("H8: needs what its look-up needs, and gives the principal of a check of one's own", () => {
+    const passwords = (name: string) =>
+      Effect.flatMap(Database, ({ find }) => Effect.map(find(name), (text) => Option.some(Redacted.make(text))))
+    expect(WebSocketServer.layer(greet, { onRequest: BasicAuth.make({ realm: "r", passwords }) })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Database>
+    >()
+    const onRequest = BasicAuth.makeWith({
+      realm: "r",
+      authenticate: ({ username, password }) => {
+        expect(password).type.toBe<Redacted.Redacted<string>>()
+        return Effect.as(Sessions, Option.some(Context.make(Principal, { name: username })))
+      }
+    })
+    expect(WebSocketServer.layer(greetPrincipal, { onRequest })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Sessions>
+    >()
+  })
+})
+
+describe("Router", () => {
+  const listen = Layer.provide(NodeListener.layer({ port: 0 }))
+
+  it("H9: gives a handler the parameters that its path names, as texts", () => {
+    Router.websocket("/chat/:room/users/:user", (connection, params) => {
+      expect(connection).type.toBe<Connection.Connection>()
+      expect(params).type.toBe<{ readonly room: string; readonly user: string }>()
+      return Effect.void
+    })
+    Router.get("/files/:name.:extension/*", (request, params) => {
+      expect(request).type.toBe<HttpServerRequest.HttpServerRequest>()
+      expect(params).type.toBe<{ readonly name: string; readonly extension: string; readonly "*": string }>()
+      return Effect.succeed(HttpServerResponse.empty())
+    })
+    expect<Router.ParamNames<"/a/:b(^\\d+$)/::c/:d-:e">>().type.toBe<"b" | "d" | "e">()
+    expect<Router.Params<"/a/:b?">>().type.toBe<{ readonly b: string | undefined }>()
+    expect<Router.ParamNames<"/a">>().type.toBe<never>()
+    expect<Router.ParamNames<Router.Path>>().type.toBe<string>()
+  })
+
+  it("H9: gives a handler what a schema makes of the parameters", () => {
+    const params = Schema.Struct({ room: Schema.String, seat: Schema.NumberFromString })
+    Router.websocket("/:room/:seat", { params }, (connection, params) => {
+      expect(connection).type.toBe<Connection.Connection>()
+      expect(params).type.toBe<{ readonly room: string; readonly seat: number }>()
+      return Effect.void
+    })
+    Router.http("POST")("/:room/:seat", { params }, (_, params) => {
+      expect(params).type.toBe<{ readonly room: string; readonly seat: number }>()
+      return Effect.succeed(HttpServerResponse.empty())
+    })
+    const wants = (_: Connection.Connection, __: { readonly seat: Date }) => Effect.void
+    expect(Router.websocket).type.not.toBeCallableWith("/:room/:seat", { params }, wants)
+  })
+
+  it("H9: refuses a schema of parameters that the path does not have", () => {
+    const params = Schema.Struct({ seat: Schema.NumberFromString })
+    const handler = () => Effect.void
+    expect(Router.websocket).type.toBeCallableWith("/:room/:seat", { params }, handler)
+    expect(Router.websocket).type.not.toBeCallableWith("/:room", { params }, handler)
+    expect(Router.websocket).type.not.toBeCallableWith("chat", handler)
+    const numbers = Schema.Struct({ seat: Schema.Number })
+    expect(Router.websocket).type.not.toBeCallableWith("/:seat", { params: numbers }, handler)
+  })
+
+  it("H9: needs what handlers, hooks and schemas of its routes need, less what the server and hooks give", () => {
+    const Known = Schema.transformOrFail(Schema.String, Schema.String, {
+      decode: (name) => Effect.flatMap(Database, ({ find }) => find(name)),
+      encode: (name) => Effect.succeed(name)
+    })
+    const chat = Router.websocket(
+      "/chat/:room",
+      { params: Schema.Struct({ room: Known }), onRequest: authenticate },
+      (connection) =>
+        Effect.zipRight(
+          Effect.addFinalizer(() => Effect.void),
+          greetPrincipal(connection)
+        )
+    )
+    expect(chat).type.toBe<Router.Route<Database | Sessions>>()
+    const page = Router.get("/page", () => Effect.as(Room, HttpServerResponse.empty()))
+    expect(page).type.toBe<Router.Route<Room>>()
+    const router = Router.make(chat, page, Router.redirect("/", "/page"))
+    expect(router).type.toBe<Router.Router<Database | Sessions | Room>>()
+    expect(Router.layer(router).pipe(listen)).type.toBe<Layer.Layer<Server, ListenError, Database | Sessions | Room>>()
+  })
+
+  it("H9: is given services by a hook of the whole server", () => {
+    const router = Router.make(Router.websocket("/", greetPrincipal))
+    expect(Router.layer(router).pipe(listen)).type.toBe<Layer.Layer<Server, ListenError, Principal>>()
+    expect(Router.layer(router, { onRequest: authenticate, caseSensitive: true }).pipe(listen)).type.toBe<
+      Layer.Layer<Server, ListenError, Sessions>
+    >()
+  })
+
+  it("H9: takes no page that fails with anything but a response", () => {
+    expect(Router.get).type.not.toBeCallableWith("/", () => Effect.fail(new Bored()))
   })
 })
 
@@ -252,6 +392,54 @@ describe("layerConfig of a connector", () => {
       Layer.Layer<Transport.Connector, ConfigError.ConfigError>
     >()
     expect(NodeConnector.layerConfig).type.not.toBeCallableWith({ port: Config.string("PORT") })
+  })
+})
+
+describe("a listener", () => {
+  it("H1: that is several needs and fails with what each of them does", () => {
+    const configured = NodeListener.layerConfig({ port: Config.port("PORT") })
+    expect(NodeListener.merge(NodeListener.layer({ port: 0 }), NodeListener.layer({ path: "/run/x" }))).type.toBe<
+      Layer.Layer<Transport.Listener>
+    >()
+    expect(NodeListener.merge(configured, NodeListener.layerTls({ port: 0 }))).type.toBe<
+      Layer.Layer<Transport.Listener, ConfigError.ConfigError, TlsContext.TlsContext>
+    >()
+  })
+
+  it("H13: for TLS needs a certificate, whose layer fails and needs what loading it does", () => {
+    expect(NodeListener.layerTls({ port: 0 })).type.toBe<
+      Layer.Layer<Transport.Listener, never, TlsContext.TlsContext>
+    >()
+    expect(NodeListener.layerTls).type.not.toBeCallableWith({ port: 0, tls: { key: "x" } })
+    const load = Effect.map(Database, () => ({ cert: "", key: Redacted.make("") }))
+    expect(TlsContext.layer(load)).type.toBe<Layer.Layer<TlsContext.TlsContext, CertificateError, Database>>()
+    expect(TlsContext.layer).type.not.toBeCallableWith(Effect.succeed({ cert: "", key: "" }))
+    expect(TlsContext.reload).type.toBe<Effect.Effect<void, CertificateError, TlsContext.TlsContext>>()
+  })
+})
+
+describe("a server's limits and end", () => {
+  it("H11: count connections by what the request hook gives", () => {
+    const connectionKey = () => Effect.map(Principal, ({ name }) => name)
+    expect(WebSocketServer.layer(plain, { maxConnectionsPerKey: 1, onRequest: authenticate, connectionKey })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Sessions>
+    >()
+    expect(WebSocketServer.layer(plain, { connectionKey })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener | Principal>
+    >()
+    expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { connectionKey: () => Effect.succeed(1) })
+  })
+
+  it("H12: are configured like the rest, and handlers find the signal of its stop", () => {
+    const handler = () => Effect.flatten(WebSocketServer.Stopping)
+    expect(WebSocketServer.layer(handler, { drain: {} })).type.toBe<
+      Layer.Layer<Server, ListenError, Transport.Listener>
+    >()
+    expect(WebSocketServer.layerConfig).type.toBeCallableWith(handler, {
+      maxConnections: Config.integer("MAX"),
+      drain: { timeout: Config.duration("DRAIN"), code: Config.succeed(1012 as const) }
+    })
+    expect(WebSocketServer.layer).type.not.toBeCallableWith(handler, { drain: { code: 1000 } })
   })
 })
 

@@ -2,10 +2,10 @@ import { createServer, Server as HttpServer, type IncomingMessage } from "node:h
 import { createServer as createSecureServer, Server as HttpsServer } from "node:https"
 import type { Server as NetServer, Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { type TlsOptions, Server as TlsServer } from "node:tls"
+import { type SecureContextOptions, type TlsOptions, Server as TlsServer } from "node:tls"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -16,6 +16,7 @@ import { type Acceptor, type Address, Listener } from "../Transport.js"
 import { addressOf, unixAddress } from "./addresses.js"
 import * as exchange from "./exchange.js"
 import * as NodeDeflate from "./NodeDeflate.js"
+import { nodeOptions, TlsContext } from "./TlsContext.js"
 
 /** Certificate and key of a server, and whatever else `tls.createServer` takes. */
 export interface ServerTls extends Omit<TlsOptions, "key"> {
@@ -24,8 +25,8 @@ export interface ServerTls extends Omit<TlsOptions, "key"> {
   readonly cert: NonNullable<TlsOptions["cert"]>
 }
 
-/** Where to listen: a port, a path, or a file descriptor that listens already. */
-export interface ListenOptions {
+/** A port, a path, or a file descriptor that listens already. */
+export interface Place {
   /** A TCP port; 0 takes any that is free, and the server's `address` then says which. */
   readonly port?: number | undefined
   /** The interface: all of them unless told otherwise. */
@@ -36,6 +37,10 @@ export interface ListenOptions {
   readonly fd?: number | undefined
   /** How many connections the system keeps waiting: 511. */
   readonly backlog?: number | undefined
+}
+
+/** Where to listen, and whether with TLS. */
+export interface ListenOptions extends Place {
   /** Makes it a `wss` server. */
   readonly tls?: ServerTls | undefined
 }
@@ -51,7 +56,7 @@ export const layer = (options: ListenOptions): Layer.Layer<Listener> =>
       Effect.gen(function* () {
         const server = yield* Effect.try({
           try: () => makeServer(options.tls),
-          catch: (cause) => new ListenError({ address: describe(options), code: codeOf(cause), cause })
+          catch: (cause) => listenError(options, cause)
         })
         yield* served(server, acceptor)
         return yield* bind(server, options)
@@ -61,6 +66,61 @@ export const layer = (options: ListenOptions): Layer.Layer<Listener> =>
 /** The same with options that are `Config`s, each of them or all at once; a value that is none is `Config.succeed(value)`. */
 export const layerConfig = (options: Config.Config.Wrap<ListenOptions>): Layer.Layer<Listener, ConfigError> =>
   Layer.unwrapEffect(Effect.map(Config.unwrap(options), layer))
+
+/** The same for a `wss` server whose certificate is the `TlsContext`'s. */
+export interface TlsListenOptions extends Place {
+  /** Whatever else `tls.createServer` takes. */
+  readonly tls?: Omit<TlsOptions, keyof SecureContextOptions> | undefined
+}
+
+/**
+ * Listens for TLS with the certificate of a `TlsContext`: when that is loaded
+ * anew, connections go on, and new ones see the new certificate.
+ */
+export const layerTls = (options: TlsListenOptions): Layer.Layer<Listener, never, TlsContext> =>
+  Layer.unwrapEffect(
+    Effect.map(TlsContext, ({ use }) =>
+      layerOf({
+        listen: (acceptor) =>
+          Effect.gen(function* () {
+            const server = yield* Effect.try({
+              try: () => createSecureServer({ ...httpOptions, ...options.tls }),
+              catch: (cause) => listenError(options, cause)
+            })
+            yield* use((pair) => server.setSecureContext(nodeOptions(pair)))
+            yield* served(server, acceptor)
+            return yield* bind(server, options)
+          })
+      })
+    )
+  )
+
+type AnyListener = Layer.Layer<Listener, unknown, unknown>
+
+/** Several listeners for one server, whose `addresses` are those of all of them in this order. */
+export const merge = <Listeners extends ReadonlyArray<AnyListener>>(
+  ...listeners: Listeners
+): Layer.Layer<Listener, Layer.Layer.Error<Listeners[number]>, Layer.Layer.Context<Listeners[number]>> => {
+  type Build = Effect.Effect<
+    Context.Context<Listener>,
+    Layer.Layer.Error<Listeners[number]>,
+    Layer.Layer.Context<Listeners[number]> | Scope.Scope
+  >
+  const built = Effect.forEach(listeners, (listener) => Layer.build(listener) as Build)
+  return Layer.merge(
+    Layer.scoped(
+      Listener,
+      Effect.map(built, (contexts) => ({
+        listen: (acceptor) =>
+          Effect.map(
+            Effect.forEach(contexts, (context) => Context.get(context, Listener).listen(acceptor)),
+            (addresses) => addresses.flat()
+          )
+      }))
+    ),
+    NodeDeflate.layer
+  )
+}
 
 /**
  * Takes connections from a server of the user's: the upgrades of an HTTP(S)
@@ -257,13 +317,9 @@ const answerClientError = (error: Error & { readonly code?: string }, socket: Du
 const held = (begin: () => unknown, end: () => unknown): Effect.Effect<void, never, Scope.Scope> =>
   Effect.acquireRelease(Effect.sync(begin), () => Effect.sync(end))
 
-const bind = (
-  server: HttpServer | HttpsServer,
-  options: ListenOptions
-): Effect.Effect<ReadonlyArray<Address>, ListenError> =>
+const bind = (server: HttpServer | HttpsServer, options: Place): Effect.Effect<ReadonlyArray<Address>, ListenError> =>
   Effect.async<ReadonlyArray<Address>, ListenError>((resume) => {
-    const onError = (cause: Error) =>
-      resume(Effect.fail(new ListenError({ address: describe(options), code: codeOf(cause), cause })))
+    const onError = (cause: Error) => resume(Effect.fail(listenError(options, cause)))
     server.once("error", onError)
     const { port, host, path, fd, backlog = 511 } = options
     const where = fd !== undefined ? { fd } : path !== undefined ? { path } : { port: port ?? 0, host }
@@ -290,7 +346,10 @@ const addressesOf = (server: NetServer): ReadonlyArray<Address> => {
 const codeOf = (cause: unknown): string | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined
 
-const describe = ({ port, host, path, fd }: ListenOptions): string => {
+const listenError = (options: Place, cause: unknown): ListenError =>
+  new ListenError({ address: describe(options), code: codeOf(cause), cause })
+
+const describe = ({ port, host, path, fd }: Place): string => {
   if (fd !== undefined) return `file descriptor ${fd}`
   if (path !== undefined) return path
   return host === undefined ? `port ${port ?? 0}` : `${host}, port ${port ?? 0}`

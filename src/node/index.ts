@@ -1,5 +1,7 @@
+export { CertificateError } from "./CertificateError.js"
 export * as NodeConnector from "./NodeConnector.js"
 export * as NodeDeflate from "./NodeDeflate.js"
 export * as NodeListener from "./NodeListener.js"
 export * as NodeProxy from "./NodeProxy.js"
 export { runMain } from "./runMain.js"
+export * as TlsContext from "./TlsContext.js"

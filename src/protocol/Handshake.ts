@@ -143,6 +143,8 @@ export const checkUpgrade = (request: RequestHead): Rejection | undefined => {
 export interface ServerPolicy {
   /** The subprotocols that the server speaks, its first choice first; or a function of those that the client offers. */
   readonly subprotocols?: ReadonlyArray<string> | ((offered: ReadonlyArray<string>) => string | undefined) | undefined
+  /** Whether a client that offers none of the listed ones may go on without any; it gets 400 unless told otherwise. */
+  readonly subprotocolOptional?: boolean | undefined
   /** Which values of `Origin` are let in, a pattern being one of all of it; the request's own host unless told otherwise. RFC 6455 §10.2. */
   readonly origins?: ReadonlyArray<string | RegExp | null> | undefined
   /** Let in every origin, and with it every page that a user visits: cross-site WebSocket hijacking. */
@@ -178,7 +180,7 @@ const chooseSubprotocol = (request: RequestHead, policy: ServerPolicy): string |
   if (subprotocols === undefined) return undefined
   const chosen =
     typeof subprotocols === "function" ? subprotocols(offered) : subprotocols.find((name) => offered.includes(name))
-  if (chosen === undefined && typeof subprotocols !== "function") {
+  if (chosen === undefined && typeof subprotocols !== "function" && policy.subprotocolOptional !== true) {
     return rejection(400, `A subprotocol is needed, one of: ${subprotocols.join(", ")}.`)
   }
   if (chosen !== undefined && !offered.includes(chosen)) {

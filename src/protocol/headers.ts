@@ -32,6 +32,10 @@ export const isToken = (text: string): boolean => {
   return text.length > 0
 }
 
+/** Whether all are tokens, and none stands twice: what names of subprotocols have to be. RFC 6455 §4.1 (10). */
+export const areTokens = (names: ReadonlyArray<string>): boolean =>
+  names.every(isToken) && new Set(names).size === names.length
+
 /** Whether a text may be a header's value: no line breaks, no NUL, no other control characters, one byte a character. RFC 9110 §5.5. */
 export const isValue = (text: string): boolean => {
   for (let i = 0; i < text.length; i++) {
@@ -146,5 +150,5 @@ export const formatExtension = (name: string, parameters: ReadonlyArray<Paramete
 /** Reads `Sec-WebSocket-Protocol`; undefined where a member is no token or stands twice. RFC 6455 §4.1 (10). */
 export const parseSubprotocols = (values: ReadonlyArray<string>): ReadonlyArray<string> | undefined => {
   const names = list(values)
-  return names.every(isToken) && new Set(names).size === names.length ? names : undefined
+  return areTokens(names) ? names : undefined
 }

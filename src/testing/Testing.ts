@@ -5,7 +5,6 @@ import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
-import type { ConnectionRegistry } from "../ConnectionRegistry.js"
 import * as Framing from "../Framing.js"
 import * as Handshake from "../Handshake.js"
 import { ListenError } from "../ListenError.js"
@@ -22,7 +21,7 @@ import {
 } from "../Transport.js"
 import { type Operation, TransportError } from "../TransportError.js"
 import { type ConnectError, type ConnectOptions, layer as clientLayer, WebSocketClient } from "../WebSocketClient.js"
-import { type ServerOptions, layer as serverLayer } from "../WebSocketServer.js"
+import { type Needed, type ServerOptions, layer as serverLayer } from "../WebSocketServer.js"
 import { End, type Ends, type Faults, makeEnds, type Wire } from "./wire.js"
 
 export type { Faults, Wire } from "./wire.js"
@@ -137,8 +136,8 @@ const bodyOf = ({ body }: Response): Effect.Effect<Uint8Array> => {
 }
 
 /** A client and a server with a handler, connected in memory. */
-export interface Options<P = never, R = never> {
-  readonly server?: ServerOptions<P, R> | undefined
+export interface Options<P = never, R = never, R2 = never> {
+  readonly server?: ServerOptions<P, R, R2> | undefined
   readonly client?: ConnectOptions | undefined
   /** Path and query that the client asks for: `/` unless told otherwise. */
   readonly target?: string | undefined
@@ -146,24 +145,20 @@ export interface Options<P = never, R = never> {
   readonly faults?: Partial<Faults> | undefined
 }
 
-/** What a handler or a hook needs beside what `connect` builds. */
-type Rest<R, P> = Exclude<R, P | Scope.Scope | ConnectionRegistry | Listener | Connector | Network>
+/** What handler and hooks need beside what `connect` builds. */
+type Rest<R, P, R2, R3> = Exclude<Needed<R, P, R2, R3>, Listener | Connector | Network>
 
 /**
  * Runs a handler as the server's and gives the client's end of a connection to
  * it. Leaving the scope closes the connection, then stops the server.
  */
-export const connect = <A, E, R, P = never, R2 = never>(
+export const connect = <A, E, R, P = never, R2 = never, R3 = never>(
   handler: (connection: Connection) => Effect.Effect<A, E, R>,
-  options: Options<P, R2> = {}
-): Effect.Effect<Connection, ConnectError | ListenError, Scope.Scope | Rest<R, P> | Rest<R2, never>> => {
+  options: Options<P, R2, R3> = {}
+): Effect.Effect<Connection, ConnectError | ListenError, Scope.Scope | Rest<R, P, R2, R3>> => {
   const build = Layer.build(
     Layer.merge(serverLayer(handler, options.server), clientLayer).pipe(Layer.provideMerge(layer))
-  ) as Effect.Effect<
-    Context.Context<WebSocketClient | Network>,
-    ListenError,
-    Scope.Scope | Rest<R, P> | Rest<R2, never>
-  >
+  ) as Effect.Effect<Context.Context<WebSocketClient | Network>, ListenError, Scope.Scope | Rest<R, P, R2, R3>>
   return Effect.flatMap(build, (context) =>
     Effect.zipRight(
       Context.get(context, Network).setFaults(options.faults ?? {}),

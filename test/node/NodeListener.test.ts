@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { createServer as createTlsServer } from "node:tls"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Exit, Layer, Redacted, Scope } from "effect"
-import { type Connection, WebSocketServer } from "effect-websockets"
+import { type Connection, ConnectionClosed, ConnectionRegistry, WebSocketServer } from "effect-websockets"
 import { NodeListener } from "effect-websockets/node"
 import { launch } from "./child.js"
 import {
@@ -190,6 +190,67 @@ describe("a server of our own", () => {
         yield* serve(echo, { listen: { port, host: "127.0.0.1" } })
         yield* echoesAt(`ws://127.0.0.1:${port}`)
         yield* Effect.all([silent.rest, page.rest])
+      })
+    )
+  )
+})
+
+describe("several listeners", () => {
+  const tcp = NodeListener.layer({ port: 0, host: "127.0.0.1" })
+
+  it.live("H1: serve one server, whose addresses are the real ones of all, and end with it", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { key, cert } = yield* certificate
+        const path = join(yield* folder, "socket")
+        const { server, port: theirs } = yield* listening(() => createHttpServer())
+        const scope = yield* Scope.make()
+        const { addresses } = yield* Scope.extend(
+          serveOn(
+            (connection) =>
+              Effect.flatMap(ConnectionRegistry.ConnectionRegistry, ({ size }) =>
+                Effect.flatMap(size, (n) => Effect.zipRight(connection.send(String(n)), connection.closed))
+              ),
+            NodeListener.merge(
+              tcp,
+              NodeListener.layer({ port: 0, host: "127.0.0.1", tls: { key, cert } }),
+              NodeListener.layer({ path }),
+              NodeListener.fromServer(server)
+            )
+          ),
+          scope
+        )
+        const ports = addresses.map((address) => (address._tag === "TcpAddress" ? address.port : address.path))
+        const [plain, secure] = ports
+        assert.deepStrictEqual(ports.slice(2), [path, theirs])
+        assert.isTrue(Number(plain) > 0 && Number(secure) > 0 && plain !== secure)
+        const connections = [
+          yield* connect(`ws://127.0.0.1:${plain}`),
+          yield* connect(`wss://localhost:${secure}`, {}, { tls: { ca: cert } }),
+          yield* connect("ws://localhost", {}, { path }),
+          yield* connect(`ws://127.0.0.1:${theirs}`)
+        ]
+        // They share one registry.
+        const counts = yield* Effect.forEach(connections, ({ receiveText }) => receiveText)
+        assert.deepStrictEqual(counts, ["1", "2", "3", "4"])
+        yield* Scope.close(scope, Exit.void)
+        for (const { closed } of connections) assert.strictEqual(ConnectionClosed.code(yield* closed), 1001)
+        for (const port of [plain, secure]) {
+          const error = yield* Effect.flip(echoesAt(`ws://127.0.0.1:${port}`))
+          assert.strictEqual(error._tag === "TransportError" ? error.code : "", "ECONNREFUSED")
+        }
+      })
+    )
+  )
+
+  it.live("H1: of which one cannot listen fail together, and free what the others have", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { port } = yield* serve(echo)
+        const taken = NodeListener.layer({ port, host: "127.0.0.1" })
+        const error = yield* Effect.flip(Effect.scoped(serveOn(echo, NodeListener.merge(tcp, taken, tcp))))
+        assert.strictEqual(error._tag, "ListenError")
+        assert.include(error.message, `port ${port}`)
       })
     )
   )

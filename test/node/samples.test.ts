@@ -1,16 +1,19 @@
 import { fileURLToPath } from "node:url"
 import { assert, describe, it, vi } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Ref, Schedule, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Redacted, Ref, Schedule, Scope } from "effect"
 import { type Connection, ConnectionClosed, WebSocketClient, WebSocketServer } from "effect-websockets"
-import { NodeConnector } from "effect-websockets/node"
+import { NodeConnector, NodeListener } from "effect-websockets/node"
+import { basicAuthServer } from "../../examples/basic-auth.js"
 import { both } from "../../examples/both.js"
 import { compressingClient, compressingServer } from "../../examples/compression.js"
 import { consumer, multipleConsumers } from "../../examples/consumer.js"
 import { echoServer } from "../../examples/echo.js"
+import { firstMessageServer } from "../../examples/first-message.js"
 import * as pipes from "../../examples/hello-pipes.js"
 import { producer } from "../../examples/producer.js"
 import { reconnectingClient } from "../../examples/reconnecting-client.js"
 import { Members, registration } from "../../examples/registration.js"
+import { SessionServer, sessionsOf } from "../../examples/sessions.js"
 import { showTimeServer } from "../../examples/show-time.js"
 import { synchronisedTimeServer } from "../../examples/synchronised-time.js"
 import { launchProgram } from "./child.js"
@@ -189,6 +192,47 @@ describe("S15, echo", () => {
       process.kill("SIGTERM")
       assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1001)
       assert.strictEqual((yield* exit).code, 0)
+    })
+  )
+})
+
+describe("S15, who may connect", () => {
+  const listener = NodeListener.layer({ host: "localhost", port: 0 })
+
+  it.scopedLive("H8, basic auth: greets by name, is healthy for everybody, and asks browsers for a password", () =>
+    Effect.gen(function* () {
+      const { uri, http } = yield* sample(basicAuthServer(Redacted.make("s3cret")).pipe(Layer.provide(listener)))
+      const connection = yield* connect(uri.replace("//", "//ada:s3cret@"))
+      assert.strictEqual(yield* connection.receive, "Hello ada!")
+      assert.strictEqual((yield* Effect.promise(() => fetch(`${http}/healthz`))).status, 200)
+      const page = yield* Effect.promise(() => fetch(http))
+      assert.strictEqual(page.status, 401)
+      assert.strictEqual(page.headers.get("www-authenticate"), 'Basic realm="greetings", charset="UTF-8"')
+      assert.include((yield* Effect.flip(connect(uri.replace("//", "//ada:wrong@")))).message, "status 401")
+    })
+  )
+
+  it.scopedLive("H8, sessions: lets in a token as Bearer or as cookie, and nobody else", () =>
+    Effect.gen(function* () {
+      const sessions = sessionsOf(new Map([["t0ken", "Ada"]]))
+      const { uri } = yield* sample(SessionServer.pipe(Layer.provide(sessions), Layer.provide(listener)))
+      for (const headers of [{ Authorization: "Bearer t0ken" }, { Cookie: "session=t0ken" }]) {
+        assert.strictEqual(yield* (yield* connect(uri, { headers })).receive, "Hello Ada!")
+      }
+      assert.include((yield* Effect.flip(connect(uri))).message, "status 401: Log in first.")
+    })
+  )
+
+  it.scopedLive("H8, first message: knows who sends a token, and closes with 1008 who does not", () =>
+    Effect.gen(function* () {
+      const userOf = (token: string) => Effect.succeed(token === "t0ken" ? Option.some("Ada") : Option.none())
+      const { uri } = yield* sample(firstMessageServer({ port: 0, userOf }))
+      const connection = yield* connect(uri)
+      yield* connection.send("t0ken")
+      assert.strictEqual(yield* connection.receive, "Hello Ada!")
+      const stranger = yield* connect(uri)
+      yield* stranger.send("guess")
+      assert.strictEqual(ConnectionClosed.code(yield* stranger.closed), 1008)
     })
   )
 })

@@ -99,7 +99,7 @@ export const folder = Effect.acquireRelease(
 
 export type { Pair } from "../support/certificates.js"
 
-const makePair = async (name: string): Promise<Pair> => {
+const makePair = async (name: string, notAfterDate?: Date): Promise<Pair> => {
   const extensions =
     name === "localhost"
       ? [
@@ -110,6 +110,7 @@ const makePair = async (name: string): Promise<Pair> => {
   const made = await generate([{ name: "commonName", value: name }], {
     keyType: "ec",
     algorithm: "sha256",
+    ...(notAfterDate === undefined ? {} : { notBeforeDate: new Date("2020-01-01"), notAfterDate }),
     extensions: [{ name: "subjectAltName", altNames: extensions }]
   })
   return { key: made.private, cert: made.cert }
@@ -126,6 +127,9 @@ const memoised = <A>(make: () => Promise<A>) => {
 /** A self-signed certificate for localhost and 127.0.0.1, and one for another name: made once in each file. */
 export const certificate = memoised(() => makePair("localhost"))
 export const foreignCertificate = memoised(() => makePair("elsewhere.example"))
+/** Another one for localhost, and one that was for it until long ago. */
+export const otherCertificate = memoised(() => makePair("localhost"))
+export const expiredCertificate = memoised(() => makePair("localhost", new Date("2020-02-01")))
 
 /** An authority: made once in each file. */
 export const signer = memoised(() => makeSigner("An authority"))
@@ -137,16 +141,18 @@ const quiet = Logger.remove(Logger.defaultLogger)
 type Handler<R> = (connection: Connection.Connection) => Effect.Effect<unknown, unknown, R>
 
 /** A server of ours in the scope, on a free port of 127.0.0.1 unless told otherwise. */
-export const serve = <R = never, P = never, R2 = never>(
+export const serve = <R = never, P = never, R2 = never, R3 = never>(
   handler: Handler<R>,
-  options: WebSocketServer.ServerOptions<P, R2> & { readonly listen?: Parameters<typeof NodeListener.layer>[0] } = {}
+  options: WebSocketServer.ServerOptions<P, R2, R3> & {
+    readonly listen?: Parameters<typeof NodeListener.layer>[0]
+  } = {}
 ) => serveOn(handler, NodeListener.layer(options.listen ?? { port: 0, host: "127.0.0.1" }), options)
 
 /** The same on any listener. */
-export const serveOn = <R = never, P = never, R2 = never>(
+export const serveOn = <R = never, P = never, R2 = never, R3 = never>(
   handler: Handler<R>,
   listener: Layer.Layer<Transport.Listener>,
-  options: WebSocketServer.ServerOptions<P, R2> = {}
+  options: WebSocketServer.ServerOptions<P, R2, R3> = {}
 ) =>
   Effect.map(
     Layer.build(WebSocketServer.layer(handler, options).pipe(Layer.provide(listener), Layer.provide(quiet))),

@@ -109,6 +109,14 @@ describe("Handshake.answer, subprotocols", () => {
     expect(answer(offering(), { subprotocols: ["x", "y"] })).toEqual(refusal)
   })
 
+  it("H5: goes on without one where that is allowed, and with one where it can", () => {
+    const optional = (headers: Handshake.HeaderList) =>
+      agreed(headers, { subprotocols: ["x", "y"], subprotocolOptional: true }).subprotocol
+    expect(optional(offering("a, X"))).toBeUndefined()
+    expect(optional(offering())).toBeUndefined()
+    expect(optional(offering("a, y"))).toBe("y")
+  })
+
   it("is what a function says of those offered, and none where it says so", () => {
     expect(chosen(offering("a, b"), (offered) => offered.at(-1))).toBe("b")
     expect(chosen(offering(), (offered) => offered.at(-1))).toBeUndefined()
