@@ -2,6 +2,7 @@ import type { Address } from "@effect/platform/HttpServer"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Channel from "effect/Channel"
 import type * as Chunk from "effect/Chunk"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -44,6 +45,11 @@ export interface Connection {
   readonly id: number
   readonly role: Role
   readonly handshake: Handshake
+  /**
+   * What the server's request hook gave this connection, as a principal or the parameters of a route: for whoever
+   * finds it in the registry, with `Context.getOption`. Its handler has these services anyway.
+   */
+  readonly context: Context.Context<never>
   readonly remoteAddress: Option.Option<Address>
   readonly localAddress: Option.Option<Address>
 

@@ -209,6 +209,12 @@ const resolveLimits = (options: ServerSettings): Limits => {
   }
 }
 
+const show = (address: Transport.Address): string => {
+  if (address._tag === "UnixAddress") return address.path
+  const { hostname, port } = address
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`
+}
+
 const serve = <A, E, R, P, R2, R3>(
   handler: (connection: Connection) => Effect.Effect<A, E, R>,
   options: ServerOptions<P, R2, R3>
@@ -257,12 +263,15 @@ const serve = <A, E, R, P, R2, R3>(
     const listening = yield* Scope.make()
     // The whole order of stopping, in one finalizer: whoever runs it in parallel with others cannot part it.
     yield* Scope.addFinalizerExit(scope, (exit) =>
-      serving.stop.pipe(
+      Effect.sync(() => engine.logs.info(() => "the server is stopping")).pipe(
+        Effect.zipRight(serving.stop),
         Effect.zipRight(Effect.sync(() => engine.deadlines.stop())),
-        Effect.zipRight(Scope.close(listening, exit))
+        Effect.zipRight(Scope.close(listening, exit)),
+        Effect.zipRight(Effect.sync(() => engine.logs.info(() => "the server has stopped")))
       )
     )
     const addresses = yield* Scope.extend(listener.listen(serving), listening)
+    for (const address of addresses) engine.logs.info(() => `the server is listening on ${show(address)}`)
     return Context.make(WebSocketServer, {
       addresses,
       get address() {

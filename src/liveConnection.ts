@@ -1,4 +1,5 @@
 import type { Address } from "@effect/platform/HttpServer"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -40,6 +41,8 @@ export interface SendOptions {
 export interface LiveParts extends Parts {
   readonly handshake: () => Handshake
   readonly logs: Logs
+  /** What a server's request hook gave this connection. */
+  readonly context?: Context.Context<never> | undefined
 }
 
 /** For a stream of bytes on which the handshake was done elsewhere. */
@@ -57,6 +60,7 @@ export class LiveConnection extends Receiving {
   readonly id = ++lastId
   readonly lifecycle: Lifecycle
   readonly stream: ByteStream
+  readonly context: Context.Context<never>
   readonly [TypeId]: Reading
   private readonly describe: () => Handshake
   private sending: ((message: Message, options?: SendOptions) => Effect.Effect<void, ConnectionClosed>) | undefined
@@ -65,6 +69,7 @@ export class LiveConnection extends Receiving {
     super()
     const { logs, role, stream } = parts
     this.stream = stream
+    this.context = parts.context ?? Context.empty()
     this.lifecycle = new Lifecycle(
       logs.areFramesWanted
         ? { ...parts, stream: traced(stream, role, (line) => logs.debug(() => line, this.id)) }

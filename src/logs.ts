@@ -2,6 +2,7 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
+import * as HashSet from "effect/HashSet"
 import * as LogLevel from "effect/LogLevel"
 import * as Runtime from "effect/Runtime"
 
@@ -16,7 +17,9 @@ export class Logs {
 
   constructor(runtime: Runtime.Runtime<never>) {
     this.runtime = runtime
-    this.minimum = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentMinimumLogLevel)
+    const { fiberRefs } = runtime
+    const isAnybodyThere = HashSet.size(FiberRefs.getOrDefault(fiberRefs, FiberRef.currentLoggers)) > 0
+    this.minimum = isAnybodyThere ? FiberRefs.getOrDefault(fiberRefs, FiberRef.currentMinimumLogLevel) : LogLevel.None
   }
 
   /** Whether frames are to be told, each in a line. */

@@ -17,6 +17,7 @@ import { type Decision, decide, type Hooks } from "./hooks.js"
 import * as LazyScope from "./lazyScope.js"
 import { Admission, type Limits } from "./limits.js"
 import { LiveConnection } from "./liveConnection.js"
+import { printable } from "./printable.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import { type Agreement, isUpgrade, type Rejection, rejection, type ServerPolicy } from "./protocol/Handshake.js"
 import type { HeaderList } from "./protocol/headers.js"
@@ -24,7 +25,7 @@ import * as headers from "./protocol/headers.js"
 import { fromExchange, toResponse } from "./requestHook.js"
 import { Deciding, type Drain, Handling, Running } from "./running.js"
 import type { Settings } from "./settings.js"
-import type { Acceptor, Exchange, Response, ResponseHead } from "./Transport.js"
+import type { Acceptor, Exchange, Request, Response, ResponseHead } from "./Transport.js"
 
 /** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */
 
@@ -48,6 +49,13 @@ export interface ServingParts {
   readonly drain: Drain | undefined
   /** Called when it begins to end. */
   readonly onStopping: () => void
+}
+
+/** A request for the log: without its query, in which there may be secrets. */
+const nameOf = ({ method, target, peer: { remote } }: Request): string => {
+  const from =
+    remote === undefined ? "an unknown peer" : remote._tag === "TcpAddress" ? remote.hostname : "a local peer"
+  return `${method} ${printable(target.replace(/[?#].*$/s, ""))} from ${from}`
 }
 
 type Scoped = ReturnType<typeof LazyScope.make>
@@ -103,6 +111,8 @@ export class Serving implements Acceptor {
   }
 
   private respond(exchange: Exchange, response: Response): void {
+    // Whatever is refused is no fault of ours, and there is always somebody who tries.
+    this.parts.engine.logs.debug(() => `${nameOf(exchange.request)} is answered with ${response.status}`)
     exchange.respond(this.complete(response))
   }
 
@@ -137,7 +147,7 @@ export class Serving implements Acceptor {
     } else if (this.hasHooks) {
       this.ask(exchange, answer)
     } else if (answer._tag === "Agreement") {
-      this.accept(exchange, answer, this.parts.context, LazyScope.make(), key)
+      this.accept(exchange, answer, Context.empty(), LazyScope.make(), key)
     }
   }
 
@@ -210,7 +220,7 @@ export class Serving implements Acceptor {
       // Others may have come while the hooks ran.
       const crowded = this.admission.refusal(key)
       if (crowded === undefined) {
-        this.accept(exchange, { ...answer, response }, Context.merge(this.parts.context, context), scope, key)
+        this.accept(exchange, { ...answer, response }, context, scope, key)
         return true
       }
       this.respond(exchange, crowded)
@@ -241,11 +251,12 @@ export class Serving implements Acceptor {
   private accept(
     exchange: Exchange,
     agreement: Agreement,
-    context: Context.Context<never>,
+    own: Context.Context<never>,
     scope: Scoped,
     key: string | undefined
   ): void {
     const { engine, framing, registry, settings, handler } = this.parts
+    const { logs } = engine
     const { request } = exchange
     const response = this.complete(agreement.response)
     const connection = new LiveConnection({
@@ -256,7 +267,8 @@ export class Serving implements Acceptor {
       maskingKeys: framing.maskingKeys,
       pingPayloads: framing.pingPayloads,
       deadlines: engine.deadlines,
-      logs: engine.logs,
+      logs,
+      context: own,
       handshake: () => ({
         request,
         response,
@@ -264,11 +276,13 @@ export class Serving implements Acceptor {
         extensions: agreement.extensions
       })
     })
-    const { lifecycle } = connection
+    const { id, lifecycle } = connection
     this.admission.enter(connection, key)
     registry.add(connection)
+    logs.info(() => `connection ${id} is open: ${nameOf(request)}`, id)
     const fiber = this.fork(
-      context,
+      // A copy for each connection would be 0.8 kB, and most have nothing of their own.
+      own.unsafeMap.size === 0 ? this.parts.context : Context.merge(this.parts.context, own),
       scope,
       Effect.suspend(() => handler(connection))
     )
@@ -280,6 +294,7 @@ export class Serving implements Acceptor {
         lifecycle.startClose(isSound ? close : { code: CloseCode.InternalError, reason: "" })
         lifecycle.onClosed(() => {
           registry.remove(connection)
+          logs.info(() => `connection ${id} is closed: ${lifecycle.error().message}`, id)
           this.running.ended(task)
         })
       })
@@ -287,7 +302,7 @@ export class Serving implements Acceptor {
   }
 
   /** The close frame that a handler's end calls for. */
-  private conclude(exit: Exit.Exit<unknown, unknown>, { lifecycle }: LiveConnection) {
+  private conclude(exit: Exit.Exit<unknown, unknown>, { id, lifecycle }: LiveConnection) {
     const close = (code: number) => ({ code, reason: "" })
     const goingAway = this.parts.drain?.code ?? CloseCode.GoingAway
     // Who ends because the server does says so, that its peer may come again.
@@ -298,7 +313,7 @@ export class Serving implements Acceptor {
       Option.isSome(failure) &&
       failure.value instanceof ConnectionClosed &&
       failure.value.closure === lifecycle.closure()
-    if (!isOwnEnd) this.log("a connection's handler failed", exit.cause)
+    if (!isOwnEnd) this.log("a connection's handler failed", exit.cause, id)
     return close(CloseCode.InternalError)
   }
 
@@ -323,8 +338,8 @@ export class Serving implements Acceptor {
     })
   }
 
-  private log(message: string, cause: Cause.Cause<unknown>): void {
-    Runtime.runFork(this.parts.engine.runtime, Effect.logError(message, cause))
+  private log(message: string, cause: Cause.Cause<unknown>, connection?: number): void {
+    this.parts.engine.logs.error(message, cause, connection)
   }
 
   /**

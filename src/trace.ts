@@ -1,3 +1,4 @@
+import { printable } from "./printable.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import * as Frame from "./protocol/Frame.js"
 import * as header from "./protocol/frameHeader.js"
@@ -21,12 +22,8 @@ const names: Readonly<Record<number, string>> = {
   [Frame.Opcode.Pong]: "PONG"
 }
 
-/** Control characters and what looks like other text, escaped: a terminal must not obey a peer. */
-const quoted = (text: string): string =>
-  JSON.stringify(text).replace(
-    /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`
-  )
+/** In quotation marks, with the usual escapes, and all others that a terminal could obey. */
+const quoted = (text: string): string => printable(JSON.stringify(text))
 
 const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ")
 

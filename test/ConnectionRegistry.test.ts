@@ -226,3 +226,31 @@ describe("D8: broadcast", () => {
     })
   )
 })
+
+describe("D9: what a connection has of its own", () => {
+  class User extends Context.Tag("User")<User, { readonly name: string }>() {}
+  const nameOf = (connection: Connection.Connection) =>
+    Option.map(Context.getOption(connection.context, User), ({ name }) => name)
+
+  it.scoped("is found by who finds it in the registry, and chooses who gets a broadcast", () =>
+    Effect.gen(function* () {
+      const server = WebSocketServer.layer(({ closed }) => closed, {
+        onRequest: ({ headers }) => Effect.succeed(Context.make(User, { name: headers["x-user"] ?? "nobody" }))
+      })
+      const context = yield* Layer.build(
+        Layer.merge(server, WebSocketClient.layer).pipe(Layer.provideMerge(Testing.layer))
+      )
+      yield* Effect.gen(function* () {
+        const [ada, bob] = yield* Effect.forEach(["Ada", "Bob"], (name) =>
+          WebSocketClient.connect("ws://memory", { headers: { "X-User": name } })
+        )
+        const registry = yield* ConnectionRegistry.ConnectionRegistry
+        assert.deepStrictEqual((yield* registry.connections).map(nameOf), [Option.some("Ada"), Option.some("Bob")])
+        const to = (connection: Connection.Connection) => Option.contains(nameOf(connection), "Bob")
+        assert.strictEqual((yield* registry.broadcast("for Bob", { to })).sent, 1)
+        assert.strictEqual(yield* bob!.receive, "for Bob")
+        assert.deepStrictEqual(nameOf(ada!), Option.none())
+      }).pipe(Effect.provide(context))
+    })
+  )
+})
