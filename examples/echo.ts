@@ -22,14 +22,7 @@ export const echoServer = (options: { readonly port: number }) =>
     onRequest: ({ url }) => Effect.succeed(url === "/healthz" ? HttpServerResponse.text("OK\n") : undefined)
   }).pipe(Layer.provide(NodeListener.layer(options)))
 
-/** Says where it listens, then runs until it is stopped. */
-const Ready = Layer.effectDiscard(
-  Effect.flatMap(WebSocketServer.WebSocketServer, ({ address }) =>
-    Effect.log(`listening on ${address._tag === "TcpAddress" ? address.port : address.path}`)
-  )
-)
-
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const port = Number(process.env["PORT"] ?? 8765)
-  Ready.pipe(Layer.provide(echoServer({ port })), Layer.launch, runMain)
+  Layer.launch(echoServer({ port })).pipe(runMain)
 }

@@ -1,4 +1,4 @@
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Logger, LogLevel } from "effect"
 import { Connection, WebSocketServer } from "effect-websockets"
 import { NodeListener, runMain } from "effect-websockets/node"
 import { ownWorkload } from "../workloads.js"
@@ -18,6 +18,7 @@ const Report = Layer.effectDiscard(
 Report.pipe(
   Layer.provide(WebSocketServer.layer(echo, { compression: ownWorkload().deflate === true })),
   Layer.provide(NodeListener.layer({ port: 0, host: "127.0.0.1" })),
+  Layer.provide(Logger.minimumLogLevel(LogLevel.Warning)),
   Layer.launch,
   runMain
 )

@@ -1,4 +1,4 @@
-import { Effect, Layer, Schedule } from "effect"
+import { Effect, Layer, Logger, LogLevel, Schedule } from "effect"
 import { ConnectionRegistry, WebSocketServer } from "effect-websockets"
 import { NodeListener, runMain } from "effect-websockets/node"
 import type { FromSpeaker, ToSpeaker } from "../soakMessages.js"
@@ -48,6 +48,7 @@ const server = WebSocketServer.layer(({ closed }) => closed, { pingInterval: "1 
 Speaker.pipe(
   Layer.provide(server),
   Layer.provide(NodeListener.layer({ port: 0, host: "127.0.0.1" })),
+  Layer.provide(Logger.minimumLogLevel(LogLevel.Warning)),
   Layer.launch,
   runMain
 )

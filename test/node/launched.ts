@@ -1,4 +1,4 @@
-import { Console, Effect, Layer } from "effect"
+import { Console, Effect, Layer, Logger, LogLevel } from "effect"
 import { Connection, WebSocketServer } from "effect-websockets"
 import { NodeListener, runMain } from "effect-websockets/node"
 
@@ -13,7 +13,8 @@ const Main = Layer.effectDiscard(
   Effect.flatMap(WebSocketServer.WebSocketServer, ({ addresses }) => Console.log(JSON.stringify(addresses)))
 ).pipe(
   Layer.provide(WebSocketServer.layer(echo)),
-  Layer.provide(NodeListener.layer(argument.startsWith("{") ? JSON.parse(argument) : {}))
+  Layer.provide(NodeListener.layer(argument.startsWith("{") ? JSON.parse(argument) : {})),
+  Layer.provide(Logger.minimumLogLevel(LogLevel.Warning))
 )
 
 const programs: Record<string, Effect.Effect<void, unknown>> = {

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it, vi } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Redacted, Ref, Schedule, Scope } from "effect"
@@ -13,9 +16,12 @@ import * as pipes from "../../examples/hello-pipes.js"
 import { producer } from "../../examples/producer.js"
 import { reconnectingClient } from "../../examples/reconnecting-client.js"
 import { Members, registration } from "../../examples/registration.js"
+import { reloadableServer } from "../../examples/reloadable-server.js"
+import { resumableClient, resumableServer } from "../../examples/resume.js"
 import { SessionServer, sessionsOf } from "../../examples/sessions.js"
 import { showTimeServer } from "../../examples/show-time.js"
 import { synchronisedTimeServer } from "../../examples/synchronised-time.js"
+import { makeSigner } from "../support/certificates.js"
 import { launchProgram } from "./child.js"
 import { connect, eventually, serve } from "./support.js"
 
@@ -187,7 +193,7 @@ describe("S15, echo", () => {
     Effect.gen(function* () {
       const file = fileURLToPath(new URL("../../examples/echo.ts", import.meta.url))
       const { process, said, exit } = yield* launchProgram(file, { env: { PORT: "0" } })
-      const port = /listening on (\d+)/.exec(yield* said)?.[1]
+      const port = /listening on \S+:(\d+)/.exec(yield* said)?.[1]
       const connection = yield* connect(`ws://127.0.0.1:${port}`)
       process.kill("SIGTERM")
       assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1001)
@@ -270,6 +276,51 @@ describe("S15, reconnecting client", () => {
       yield* eventually(() => printed.mock.calls.length > 0)
       assert.match(String(printed.mock.calls[0]), /^< \d{4}-\d\d-/)
       yield* Fiber.interrupt(program)
+    })
+  )
+})
+
+describe("C8, resume", () => {
+  it.scopedLive("echoes through a session", () =>
+    Effect.gen(function* () {
+      const { uri } = yield* sample<never, unknown>(resumableServer({ port: 0 }))
+      const message = yield* resumableClient(uri).pipe(
+        Effect.provide(Layer.provide(WebSocketClient.layer, NodeConnector.layer)),
+        Effect.withConsole({ ...(yield* Effect.console), log: () => Effect.void })
+      )
+      assert.include(message, "kept until it is acknowledged")
+    })
+  )
+})
+
+describe("H13, a certificate that is renewed", () => {
+  it.scopedLive("is shown to who connects behind SIGHUP, and who is connected goes on", () =>
+    Effect.gen(function* () {
+      const directory = yield* Effect.acquireRelease(
+        Effect.promise(() => mkdtemp(join(tmpdir(), "certificate-"))),
+        (path) => Effect.promise(() => rm(path, { recursive: true }))
+      )
+      const files = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem") }
+      const renew = Effect.promise(async () => {
+        const { ca, sign } = await makeSigner("an authority")
+        const { cert, key } = await sign({ names: ["localhost"] })
+        await Promise.all([writeFile(files.cert, cert), writeFile(files.key, key)])
+        return ca
+      })
+      const first = yield* renew
+      const { uri } = yield* sample<never, unknown>(reloadableServer(0, files))
+      const trusting = (ca: string) =>
+        WebSocketClient.connect(uri.replace("ws:", "wss:")).pipe(
+          Effect.provide(Layer.provide(WebSocketClient.layer, NodeConnector.layerWith({ tls: { ca } })))
+        )
+      const before = yield* trusting(first)
+      const second = yield* renew
+      process.kill(process.pid, "SIGHUP")
+      const after = yield* Effect.retry(trusting(second), Schedule.spaced("20 millis"))
+      for (const connection of [before, after]) {
+        yield* connection.send("World")
+        assert.strictEqual(yield* connection.receive, "Hello World!")
+      }
     })
   )
 })
