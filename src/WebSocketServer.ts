@@ -261,16 +261,22 @@ const serve = <A, E, R, P, R2, R3>(
       limits
     })
     const listening = yield* Scope.make()
+    let addresses: ReadonlyArray<Transport.Address> = []
+    // One that never listened does not stop either.
+    const say = (message: string) =>
+      Effect.sync(() => {
+        if (addresses.length > 0) engine.logs.info(() => message)
+      })
     // The whole order of stopping, in one finalizer: whoever runs it in parallel with others cannot part it.
     yield* Scope.addFinalizerExit(scope, (exit) =>
-      Effect.sync(() => engine.logs.info(() => "the server is stopping")).pipe(
+      say("the server is stopping").pipe(
         Effect.zipRight(serving.stop),
         Effect.zipRight(Effect.sync(() => engine.deadlines.stop())),
         Effect.zipRight(Scope.close(listening, exit)),
-        Effect.zipRight(Effect.sync(() => engine.logs.info(() => "the server has stopped")))
+        Effect.zipRight(say("the server has stopped"))
       )
     )
-    const addresses = yield* Scope.extend(listener.listen(serving), listening)
+    addresses = yield* Scope.extend(listener.listen(serving), listening)
     for (const address of addresses) engine.logs.info(() => `the server is listening on ${show(address)}`)
     return Context.make(WebSocketServer, {
       addresses,

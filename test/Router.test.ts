@@ -30,7 +30,9 @@ const serving = <R>(
     yield* Layer.build(Layer.provide(Router.layer(router, options), services))
     const client = yield* Layer.build(Layer.provide(WebSocketClient.layer, services))
     const connector = Context.get(network, Transport.Connector)
-    const connect = (target: string) => Effect.provide(WebSocketClient.connect(`ws://memory${target}`), client)
+    // A redirect is an answer here.
+    const connect = (target: string) =>
+      Effect.provide(WebSocketClient.connect(`ws://memory${target}`, { maxRedirects: 0 }), client)
     const ask = (target: string, method = "GET") =>
       Effect.map(
         Effect.scoped(

@@ -12,6 +12,7 @@ import {
   FiberRef,
   Layer,
   Logger,
+  LogLevel,
   Option,
   Ref,
   Scope,
@@ -32,10 +33,14 @@ const echo = (connection: Connection.Connection) => Connection.runForEach(connec
 
 class User extends Context.Tag("test/User")<User, { readonly name: string }>() {}
 
-/** What the server logs, as text. */
+/** What the server logs of its own or its user's faults, as text. */
 const logged = Effect.gen(function* () {
   const lines = yield* Ref.make<ReadonlyArray<string>>([])
-  const logger = Logger.make(({ message }) => Effect.runSync(Ref.update(lines, (all) => [...all, String(message)])))
+  const logger = Logger.make(({ logLevel, message }) => {
+    if (LogLevel.greaterThan(logLevel, LogLevel.Info)) {
+      Effect.runSync(Ref.update(lines, (all) => [...all, String(message)]))
+    }
+  })
   return { lines: Ref.get(lines), layer: Logger.replace(Logger.defaultLogger, logger) }
 })
 

@@ -35,7 +35,7 @@ const handler = (connection: Connection.Connection): Effect.Effect<unknown, unkn
 
 const serving = WebSocketServer.layer(handler, {
   pingInterval: "30 millis",
-  pingTimeout: "30 millis",
+  pingTimeout: "200 millis",
   closeTimeout: "1 seconds",
   compression: { threshold: 0 },
   onRequest: ({ url }) =>
