@@ -1,5 +1,6 @@
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
+import { printable } from "./printable.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Close } from "./protocol/Frame.js"
 import type { Cause, Closure } from "./protocol/Protocol.js"
@@ -47,7 +48,7 @@ export const code = ({ closure }: ConnectionClosed): number => closure.received?
 const frame = (who: string, close: Close | undefined): string => {
   if (close === undefined) return `${who} sent no close frame`
   if (close.code === CloseCode.NoStatusReceived) return `${who} closed without a code`
-  return `${who} closed with ${close.code}${close.reason === "" ? "" : ` ${close.reason}`}`
+  return `${who} closed with ${close.code}${close.reason === "" ? "" : ` ${printable(close.reason)}`}`
 }
 
 const because = (cause: Cause): string => {

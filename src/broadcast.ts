@@ -119,6 +119,15 @@ const distribute = (
 ): Effect.Effect<BroadcastReport> => {
   let sent = 0
   const missed: Array<LiveConnection> = []
+  const give = (connection: LiveConnection): void => {
+    try {
+      shared.put(connection)
+      sent++
+    } catch {
+      // An extension of that connection has failed, and the others have nothing to do with it.
+      missed.push(connection)
+    }
+  }
   const waiting: Array<Effect.Effect<void>> = []
   const wait = (connection: LiveConnection): void => {
     waiting.push(
@@ -134,17 +143,16 @@ const distribute = (
   for (const connection of connections) {
     const { lifecycle } = connection
     const { outbox } = lifecycle
-    // Closed meanwhile, where the message took its time to encode.
-    if (!lifecycle.isOpen) continue
-    if (outbox.isFree) {
-      shared.put(connection)
-      sent++
+    if (!lifecycle.isOpen) {
+      // Closed meanwhile, as the message took its time to encode.
+      missed.push(connection)
+    } else if (outbox.isFree) {
+      give(connection)
     } else if (slowPeers === "suspend" || (!outbox.isFull() && !outbox.isOpenForMessages)) {
       // Above the mark, or behind a message in fragments that is below it.
       wait(connection)
     } else if (!outbox.isFull() || (slowPeers === "dropOldest" && outbox.dropOldest())) {
-      shared.put(connection)
-      sent++
+      give(connection)
     } else {
       missed.push(connection)
       if (slowPeers === "close") {

@@ -18,7 +18,7 @@ import * as Protocol from "./protocol/Protocol.js"
 import type { Settings } from "./settings.js"
 import type { ByteStream, Sink } from "./Transport.js"
 import type { TransportError } from "./TransportError.js"
-import { Watch } from "./watch.js"
+import { endBy, Watch } from "./watch.js"
 
 /**
  * One connection at work, without Effect: bytes come in from the transport,
@@ -42,8 +42,6 @@ type Change = (state: Protocol.State) => Protocol.Step
 const NEVER = Number.POSITIVE_INFINITY
 const NONE = -1
 
-const notHeard: Frame.Close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
-
 export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   readonly role: Frame.Role
   readonly inbox: Inbox<Message | Piece>
@@ -61,6 +59,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private late: Array<Change> = []
   /** What the transport says while an extension takes its time with a message: it comes behind that. */
   private behind: Array<() => void> = []
+  private isGone = false
   private paused = false
   /** Milliseconds of the Clock, at the latest chunk. */
   private now: number
@@ -146,6 +145,9 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   closed(error: TransportError | undefined): void {
+    // Nobody waits for room in an inbox that may never be emptied.
+    this.isGone = true
+    if (this.decoder.isSuspended && !this.decoder.isDecoding) this.decoded()
     this.inOrder(() => {
       // Nothing can be answered any more: what stands before it is acted on now.
       this.actOnLate()
@@ -198,7 +200,12 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   roomy(): void {
-    this.pauseOrResume()
+    this.goOn()
+  }
+
+  /** Whether the decoder is to stop inside of a chunk. */
+  isFull(): boolean {
+    return this.isOpen && !this.isGone && this.inbox.isFull()
   }
 
   /** How the connection ended; asked for when it has. */
@@ -280,7 +287,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
       case "Close": {
         const { code, reason } = output.close
         this.outbox.control(Frame.Opcode.Close, Frame.closePayload({ code, reason: Frame.fitReason(reason) }))
-        this.outbox.giveAll()
+        this.outbox.giveLast()
         return
       }
       case "EndOfStream":
@@ -301,7 +308,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
         if (before._tag === "Open") {
           // §5.5.1, §1.4: what comes now is read for its limits and thrown away; unread messages do not hold up the end.
           this.decoder.discard()
-          this.pauseOrResume()
+          this.goOn()
           this.closeDue = this.deadlines.now() + this.settings.closeTimeout
           this.deadlines.set(this, this.closeDue)
         }
@@ -325,15 +332,21 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.pings.end()
     this.inbox.end()
     this.decoder.end()
-    for (const { end } of this.codecs) end?.()
+    for (const codec of this.codecs) codec.end?.()
     for (const run of this.behind.splice(0)) run()
   }
 
   // Reading and not reading
 
-  /** Reads on, unless the inbox is full or an extension takes its time. */
+  /** Reads what the decoder has kept for want of room, behind whatever runs now, or else what comes. */
+  private goOn(): void {
+    if (this.decoder.isSuspended && !this.decoder.isDecoding) macrotask(() => this.decoded())
+    else this.pauseOrResume()
+  }
+
+  /** Reads on, unless the inbox is full or the decoder keeps what it has. */
   private pauseOrResume(): void {
-    const isFull = this.isOpen && this.inbox.isFull()
+    const isFull = this.isFull()
     if (isFull) this.inbox.awaitRoom()
     const isHeld = isFull || this.decoder.isSuspended
     if (isHeld === this.paused) return
@@ -376,19 +389,10 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
       this.scheduleBy(now + Math.min(pingInterval, messageTimeout))
       return
     }
-    switch (this.watch.check(now)) {
-      case "nothing":
-        break
-      case "quiet":
-        this.sendPing()
-        break
-      case "dead":
-        this.transition((state) => Protocol.abandon(state, notHeard))
-        return
-      case "unfinished":
-        this.refuse(`a message was not complete within messageTimeout (${messageTimeout} ms)`)
-        return
-    }
-    this.scheduleBy(this.watch.dueAt)
+    const finding = this.watch.check(now)
+    if (finding === "quiet") this.sendPing()
+    const end = endBy(finding, messageTimeout)
+    if (end === undefined) this.scheduleBy(this.watch.dueAt)
+    else this.transition(end)
   }
 }

@@ -1,4 +1,6 @@
+import { type Arena, renewShared, shared, sharedMinimum, sharedSize } from "./arena.js"
 import type { Message } from "./inbox.js"
+import { PreparedFrames } from "./preparedFrames.js"
 import type { Encoded } from "./protocol/Extension.js"
 import { Opcode } from "./protocol/Frame.js"
 import { type FrameEncoder, maxHeader } from "./protocol/FrameEncoder.js"
@@ -17,20 +19,8 @@ import { type Proceed, type TakeBack, Waiters } from "./waiters.js"
  * own until the transport has drained.
  */
 
-/** Frames that wait to be written: bytes[start, end); what lies before `start` was given away. */
-interface Arena {
-  memory: Uint8Array
-  start: number
-  end: number
-}
-
-const SHARED_SIZE = 131_072
-/** With less left than this after a part was given away, new memory is cheaper than many small writes. */
-const SHARED_MINIMUM = 32_768
 /** Payloads up to here are copied behind their header: two small writes cost more than a copy. */
 const COPIED = 65_536
-
-const shared: Arena = { memory: new Uint8Array(0), start: 0, end: 0 }
 
 let owner: Outbox | undefined
 
@@ -45,9 +35,7 @@ export class Outbox {
   /** The transport has queued what it was given last, and will say when all of it has left. */
   private congested = false
   private own: Arena | undefined
-  /** Whole frames that are sent to many connections: nobody's own, never written to. */
-  private prepared: Array<Uint8Array> = []
-  private preparedSize = 0
+  private readonly prepared = new PreparedFrames()
   private isScheduled = false
   private isCorked = false
   /** Above the high-water mark only the newest ping is answered. RFC 6455 §5.5.3. */
@@ -95,7 +83,7 @@ export class Outbox {
   bufferedAmount(): number {
     const own = this.own === undefined ? 0 : this.own.end - this.own.start
     const inShared = owner === this ? shared.end - shared.start : 0
-    return own + inShared + this.preparedSize + (this.encoding ?? 0) + this.stream.bufferedAmount()
+    return own + inShared + this.prepared.size + (this.encoding ?? 0) + this.stream.bufferedAmount()
   }
 
   /**
@@ -113,7 +101,7 @@ export class Outbox {
   frame(opcode: Opcode, fin: boolean, payload: Message): boolean {
     if (typeof payload !== "string") return this.bytes(opcode, fin, payload, 0, false)
     const bound = payload.length * 3 + maxHeader
-    if (bound > SHARED_SIZE) return this.bytes(opcode, fin, utf8.encode(payload), 0, true)
+    if (bound > sharedSize) return this.bytes(opcode, fin, utf8.encode(payload), 0, true)
     const arena = this.room(bound)
     arena.end = this.encoder.writeText(arena.memory, arena.end, opcode, fin, payload)
     this.schedule()
@@ -139,15 +127,26 @@ export class Outbox {
       return this.bytes(opcode, true, ours, rsv, true)
     }
     this.encoding = message.length
-    encoded((encoded) => this.encoded(opcode, encoded))
+    try {
+      encoded((encoded) => this.encoded(opcode, encoded))
+    } catch (error) {
+      // Somebody else's code: this message fails, and the next may be sent.
+      this.encoding = undefined
+      throw error
+    }
     return false
   }
 
-  /** An extension that has taken its time is done. */
-  private encoded(opcode: Opcode, { payload, rsv }: Encoded): void {
+  /** An extension that has taken its time is done; behind our close frame nothing is sent any more. RFC 6455 §5.5.1. */
+  private encoded(opcode: Opcode, encoded: Encoded | undefined): void {
     this.encoding = undefined
     if (this.hasEnded) return
-    this.bytes(opcode, true, payload, rsv, true)
+    if (encoded === undefined) {
+      // Somebody else's code has failed, and a message of this connection is lost: nothing else may follow it.
+      this.stream.destroy()
+      return
+    }
+    this.bytes(opcode, true, encoded.payload, encoded.rsv, true)
     if (!this.congested) this.hasDrained()
   }
 
@@ -187,18 +186,18 @@ export class Outbox {
     if (!this.congested && owner === this && shared.end > shared.start) {
       this.copy(bytes)
     } else {
-      this.prepared.push(bytes)
-      this.preparedSize += bytes.length
+      this.prepared.add(bytes)
       // As with what is copied: beyond so much the transport says whether there is room for more.
-      if (this.preparedSize > SHARED_SIZE) this.flush()
+      if (this.prepared.size > sharedSize) this.flush()
     }
     this.schedule()
   }
 
   /** Takes back the oldest of those frames that have not left, down to the mark; false if there is none. */
   dropOldest(): boolean {
-    if (this.prepared.length === 0) return false
-    while (this.prepared.length > 0 && this.isFull()) this.preparedSize -= this.prepared.shift()!.length
+    // Nothing may come into a message in fragments, nor before one that is being compressed.
+    if (this.prepared.count === 0 || this.locked || this.encoding !== undefined) return false
+    while (this.prepared.count > 0 && this.isFull()) this.prepared.dropFirst()
     return true
   }
 
@@ -227,22 +226,25 @@ export class Outbox {
   /** Writes what was added, unless the transport has yet to drain. */
   flush(): void {
     if (this.congested) return
-    if (this.prepared.length === 1 && (owner !== this || shared.end === shared.start)) {
-      const bytes = this.prepared[0]!
-      this.prepared = []
-      this.preparedSize = 0
-      this.write(bytes)
+    if (this.prepared.count === 1 && (owner !== this || shared.end === shared.start)) {
+      for (const bytes of this.prepared.takeAll()) this.write(bytes)
       return
     }
-    if (this.prepared.length > 0) this.unpack()
+    if (this.prepared.count > 0) this.unpack()
     if (owner === this) this.giveShared()
   }
 
   /** Hands everything to the transport, which queues it if it must: a close frame follows, or an end. */
   giveAll(): void {
-    if (this.prepared.length > 0) this.unpack()
+    if (this.prepared.count > 0) this.unpack()
     if (owner === this) this.giveShared()
     this.giveOwn()
+  }
+
+  /** The same for the last that is sent. */
+  giveLast(): void {
+    this.giveAll()
+    this.hasEnded = true
   }
 
   private giveOwn(): void {
@@ -280,8 +282,7 @@ export class Outbox {
       owner = undefined
     }
     this.own = undefined
-    this.prepared = []
-    this.preparedSize = 0
+    this.prepared.takeAll()
     this.latePong = undefined
     this.waiters?.end()
   }
@@ -331,7 +332,7 @@ export class Outbox {
 
   /** Memory with room for so many bytes behind its end, in the order of what was sent before. */
   private room(size: number): Arena {
-    if (this.prepared.length > 0) this.unpack()
+    if (this.prepared.count > 0) this.unpack()
     if (this.congested) return this.roomOfOwn(size)
     if (owner !== this) {
       owner?.flush()
@@ -357,10 +358,7 @@ export class Outbox {
   }
 
   private unpack(): void {
-    const frames = this.prepared
-    this.prepared = []
-    this.preparedSize = 0
-    for (const bytes of frames) this.copy(bytes)
+    for (const bytes of this.prepared.takeAll()) this.copy(bytes)
   }
 
   private copy(bytes: Uint8Array): void {
@@ -381,7 +379,7 @@ export class Outbox {
     if (this.write(memory.subarray(start, end))) return
     shared.start = end
     shared.end = end
-    if (memory.length - end < SHARED_MINIMUM) renewShared()
+    if (memory.length - end < sharedMinimum) renewShared()
   }
 
   private write(bytes: Uint8Array): boolean {
@@ -390,10 +388,4 @@ export class Outbox {
     this.congested = true
     return false
   }
-}
-
-const renewShared = (): void => {
-  shared.memory = allocateArena(SHARED_SIZE)
-  shared.start = 0
-  shared.end = 0
 }

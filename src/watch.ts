@@ -1,3 +1,7 @@
+import * as CloseCode from "./protocol/CloseCode.js"
+import * as Frame from "./protocol/Frame.js"
+import * as Protocol from "./protocol/Protocol.js"
+
 /** What time says about the peer of an open connection: whether it is there, and whether it ends what it begins. */
 
 export interface Intervals {
@@ -8,6 +12,26 @@ export interface Intervals {
 
 /** What is to be done now: nothing, a ping, or the end of the connection. */
 export type Finding = "nothing" | "quiet" | "dead" | "unfinished"
+
+const notHeard: Frame.Close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
+
+/** How a connection ends by what was found, if it does. */
+export const endBy = (
+  finding: Finding,
+  messageTimeout: number
+): ((state: Protocol.State) => Protocol.Step) | undefined => {
+  switch (finding) {
+    case "nothing":
+    case "quiet":
+      return undefined
+    case "dead":
+      return (state) => Protocol.abandon(state, notHeard)
+    case "unfinished": {
+      const reason = `a message was not complete within messageTimeout (${messageTimeout} ms)`
+      return (state) => Protocol.fail(state, Frame.violation(CloseCode.PolicyViolation, reason))
+    }
+  }
+}
 
 const NEVER = Number.POSITIVE_INFINITY
 const NONE = -1

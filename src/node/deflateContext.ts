@@ -112,12 +112,14 @@ class Context {
   }
 
   reset(): void {
+    if (this.work !== undefined) throw new Error("a compressor cannot be reset while it is at work")
     this.failed = false
     this.stream._handle.reset()
   }
 
   /** Puts input through from an offset on; says how far it came: to its end, or to where the data end by themselves. */
   private run(flush: number, input: Uint8Array, from: number, output: Output): number {
+    if (this.work !== undefined) throw new Error("a compressor cannot do two things at a time")
     const { _handle, _writeState } = this.stream
     for (let at = from; ; at = input.length - _writeState[1]!) {
       const room = output.room()

@@ -33,7 +33,7 @@ export const encodedAtOnce = 32_768
  * any connection; one that comes later is the caller's.
  */
 export interface Codec {
-  /** The reserved bits that are the extension's: RSV1 (4), RSV2 (2), RSV3 (1); with 0 it decodes every message. RFC 6455 §5.2. */
+  /** The reserved bits that are the extension's, at least one: RSV1 (4), RSV2 (2), RSV3 (1). RFC 6455 §5.2. */
   readonly rsv: number
   /**
    * The payload of a message to send, or undefined to leave this one as it is, without the reserved bits.
@@ -72,11 +72,11 @@ export interface Extension {
   readonly accept: (answer: Parameters) => Codec | undefined
 }
 
-/** The reserved bits that these codecs own together, or undefined when two want the same one. RFC 6455 §9.1. */
+/** The reserved bits that these codecs own together, or undefined when two want the same one, or one has none. RFC 6455 §9.1. */
 export const reservedBits = (codecs: ReadonlyArray<Codec>): number | undefined => {
   let bits = 0
   for (const codec of codecs) {
-    if ((bits & codec.rsv) !== 0) return undefined
+    if (codec.rsv === 0 || (bits & codec.rsv) !== 0) return undefined
     bits |= codec.rsv
   }
   return bits
@@ -94,12 +94,15 @@ const settle = <A>(result: Eventual<A>, done: (result: A) => void): void => {
   else done(result)
 }
 
-/** Sends a message's payload through the codecs in the order in which they were agreed. */
+/**
+ * Sends a message's payload through the codecs in the order in which they were
+ * agreed. What comes later is undefined where one of them has thrown.
+ */
 export const encode = (
   codecs: ReadonlyArray<Codec>,
   payload: Uint8Array,
   compress?: boolean | undefined
-): Eventual<Encoded> => encodeFrom(codecs, 0, payload, 0, compress)
+): Encoded | ((done: (result: Encoded | undefined) => void) => void) => encodeFrom(codecs, 0, payload, 0, compress)
 
 const encodeFrom = (
   codecs: ReadonlyArray<Codec>,
@@ -107,7 +110,7 @@ const encodeFrom = (
   unencoded: Uint8Array,
   bits: number,
   compress: boolean | undefined
-): Eventual<Encoded> => {
+): Encoded | ((done: (result: Encoded | undefined) => void) => void) => {
   let payload = unencoded
   let rsv = bits
   for (let i = from; i < codecs.length; i++) {
@@ -117,11 +120,31 @@ const encodeFrom = (
     rsv |= codec.rsv
     if (typeof next === "function") {
       const bits = rsv
-      return (done) => next((payload) => settle(encodeFrom(codecs, i + 1, payload, bits, compress), done))
+      return (done) => next((payload) => encodeRest(codecs, i + 1, { payload, rsv: bits }, compress, done))
     }
     payload = next
   }
   return { payload, rsv }
+}
+
+/** Goes on behind a codec that has taken its time, where nobody is there to catch anything. */
+const encodeRest = (
+  codecs: ReadonlyArray<Codec>,
+  from: number,
+  { payload, rsv }: Encoded,
+  compress: boolean | undefined,
+  done: (result: Encoded | undefined) => void
+): void => {
+  let rest: ReturnType<typeof encodeFrom>
+  try {
+    rest = encodeFrom(codecs, from, payload, rsv, compress)
+  } catch {
+    done(undefined)
+    return
+  }
+  if (typeof rest === "function") rest(done)
+  // What comes later is the caller's, and what a codec gives at once is the codec's.
+  else done(rest.payload === payload ? rest : { payload: Uint8Array.from(rest.payload), rsv: rest.rsv })
 }
 
 /** Takes a received payload back through those codecs whose bits it has, last first. */
@@ -130,11 +153,13 @@ export const decode = (
   payload: Uint8Array,
   rsv: number,
   limit: number
-): Eventual<Uint8Array | Violation> => {
+): Eventual<Uint8Array | Violation> => guarded(() => decodeFrom(codecs, codecs.length - 1, payload, rsv, limit))
+
+/** Somebody else's code, in the transport's callback or in one of its own: it ends this connection, not the process. */
+const guarded = (run: () => Eventual<Uint8Array | Violation>): Eventual<Uint8Array | Violation> => {
   try {
-    return decodeFrom(codecs, codecs.length - 1, payload, rsv, limit)
+    return run()
   } catch {
-    // Somebody else's code, in the transport's callback: it ends this connection, not the process.
     return violation(CloseCode.InternalError, "an extension could not decode a message")
   }
 }
@@ -155,8 +180,14 @@ const decodeFrom = (
       return (done) =>
         next((result) => {
           const checked = check(result, limit)
-          if (checked instanceof Uint8Array) settle(decodeFrom(codecs, i - 1, checked, rsv, limit), done)
-          else done(checked)
+          if (checked instanceof Uint8Array) {
+            settle(
+              guarded(() => decodeFrom(codecs, i - 1, checked, rsv, limit)),
+              done
+            )
+          } else {
+            done(checked)
+          }
         })
     }
     const checked = check(next, limit)

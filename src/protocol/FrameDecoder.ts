@@ -1,10 +1,13 @@
-import { Assembly, type Piece } from "./assembly.js"
+import { Assembly } from "./assembly.js"
 import * as CloseCode from "./CloseCode.js"
 import * as Extension from "./Extension.js"
 import * as Frame from "./Frame.js"
 import * as header from "./frameHeader.js"
 import * as mask from "./mask.js"
+import { checkSize, checkText, type Limits } from "./messageLimits.js"
 import { copyOf } from "./native.js"
+import type { Receiver } from "./receiver.js"
+import { Suspension } from "./suspension.js"
 import * as utf8 from "./utf8.js"
 
 /**
@@ -18,29 +21,8 @@ import * as utf8 from "./utf8.js"
  * @see RFC 6455 §5
  */
 
-/** What is read, in the order of the wire. Called from inside `decode` and `proceed`; must neither throw nor decode. */
-export interface Receiver {
-  readonly message: (message: string | Uint8Array) => void
-  /** A part of a message that was asked for in fragments; text is never cut inside a character. */
-  readonly fragment: (fragment: Piece) => void
-  readonly ping: (payload: Uint8Array) => void
-  readonly pong: (payload: Uint8Array) => void
-  /** The peer's close frame: the last thing that is read. */
-  readonly close: (close: Frame.Close) => void
-  /** An extension that has taken its time is done: `proceed` is to be called. Never from inside `decode`; needed where there are such extensions. */
-  readonly decoded?: () => void
-}
-
-export interface Limits {
-  /** Payload of a message in bytes, after extensions; 1 MiB unless told otherwise. Above it: 1009. */
-  readonly maxMessageSize: number
-  /** Payload of one frame in bytes; as the message unless told otherwise. Above it: 1009. */
-  readonly maxFrameSize: number
-  /** Frames of one message, empty ones included; 16,384 unless told otherwise. Above it: 1008. */
-  readonly maxFragments: number
-}
-
-export const defaultLimits: Limits = { maxMessageSize: 1_048_576, maxFrameSize: 1_048_576, maxFragments: 16_384 }
+export { defaultLimits, type Limits } from "./messageLimits.js"
+export type { Receiver } from "./receiver.js"
 
 export interface Options extends Limits {
   /** Our end: what a server reads is masked, what a client reads is not. RFC 6455 §5.1. */
@@ -56,8 +38,8 @@ const MAX_HEADER = 14
 /** Instead of an offset: nothing more is read. */
 const FAILED = -1
 
-const tooBig = (size: number, option: string, limit: number): Frame.Violation =>
-  Frame.violation(CloseCode.MessageTooBig, `${size} bytes exceed ${option} (${limit} bytes)`)
+/** Of all decoders that never keep anything: only extensions make one. */
+const never = new Suspension()
 
 const notUtf8 = Frame.violation(CloseCode.InvalidFramePayloadData, "text message that is not UTF-8")
 
@@ -67,8 +49,6 @@ export class FrameDecoder {
   private readonly limits: Limits
   private readonly codecs: ReadonlyArray<Extension.Codec>
   private readonly rsvBits: number
-  /** An extension without a bit of its own decodes every message. */
-  private readonly decodesAll: boolean
 
   /** A header that the end of a chunk cut; made when that first happens. */
   private cut: Uint8Array | undefined
@@ -93,9 +73,7 @@ export class FrameDecoder {
   /** Whether a part of the current message has been handed over. */
   private handedOver = false
   private discarding = false
-  /** An extension takes its time with a message: what has come behind it, and what became of it once that is known. */
-  private held: Array<Uint8Array> | undefined
-  private result: { readonly payload: Uint8Array | Frame.Violation; readonly isText: boolean } | undefined
+  private readonly suspension: Suspension
   private ended = false
   private failed: Frame.Violation | undefined
 
@@ -104,25 +82,30 @@ export class FrameDecoder {
     this.receiver = options.receiver
     this.limits = options
     this.codecs = options.codecs ?? []
+    this.suspension = this.codecs.length > 0 ? new Suspension() : never
     this.rsvBits = Extension.reservedBits(this.codecs) ?? 0
-    this.decodesAll = this.codecs.some(({ rsv }) => rsv === 0)
   }
 
   /** Whether a message has begun and is not complete. */
   get isPartial(): boolean {
-    if (this.ended || this.held !== undefined) return false
+    if (this.ended || this.isSuspended) return false
     return this.message !== undefined || this.inPayload || this.cutLength > 0
   }
 
-  /** Whether an extension takes its time: what comes meanwhile is kept, so that nothing overtakes the message. */
+  /** Whether what comes is kept, so that nothing overtakes what came before. */
   get isSuspended(): boolean {
-    return this.held !== undefined
+    return this.suspension.isOn
+  }
+
+  /** Whether that is for an extension that takes its time, and not for a receiver that is full. */
+  get isDecoding(): boolean {
+    return this.suspension.isDecoding
   }
 
   /** Nothing will be read any more; what extensions hold for this connection is freed by whoever made them. */
   end(): void {
     this.ended = true
-    this.held = undefined
+    this.suspension.end()
     this.message = undefined
   }
 
@@ -149,23 +132,27 @@ export class FrameDecoder {
 
   /** Reads a chunk, which is ours to change until this returns; after a violation or a close frame nothing is read any more. */
   decode(chunk: Uint8Array): Frame.Violation | undefined {
-    if (this.held === undefined) return this.read(chunk)
-    this.held.push(copyOf(chunk, 0, chunk.length))
+    if (!this.isSuspended) return this.read(chunk)
+    this.suspension.push(chunk)
     return undefined
   }
 
-  /** Goes on behind a message for which an extension has taken its time. */
+  /** Goes on with what was kept: an extension is done, or the receiver has room again. */
   proceed(): Frame.Violation | undefined {
-    const { held, result } = this
-    if (held === undefined || result === undefined) return undefined
-    this.held = undefined
-    this.result = undefined
-    if (this.deliverDecoded(result.payload, result.isText) === FAILED) return this.failed
-    for (let chunk = held.shift(); chunk !== undefined; chunk = held.shift()) {
-      const violation = this.decode(chunk)
-      if (violation !== undefined) return violation
-    }
-    return undefined
+    if (!this.isSuspended || this.isDecoding) return undefined
+    const { suspension } = this
+    suspension.replay(
+      ({ isText, payload }) => {
+        this.inFragments = false
+        // It was complete before a close frame of ours left, and so is owed.
+        return this.deliverDecoded(payload, isText, false) !== FAILED
+      },
+      (chunk) => {
+        if (this.isReceiverFull()) suspension.begin(chunk, 0)
+        else this.read(chunk)
+      }
+    )
+    return this.failed
   }
 
   private read(chunk: Uint8Array): Frame.Violation | undefined {
@@ -256,10 +243,13 @@ export class FrameDecoder {
 
   /** Opens or continues a message; limits are checked before a byte of the payload is kept. */
   private begin(rsv: number): Frame.Violation | undefined {
-    const { limits, length } = this
-    const before = this.message === undefined ? 0 : this.message.size
-    if (length > limits.maxFrameSize) return tooBig(length, "maxFrameSize", limits.maxFrameSize)
-    if (before + length > limits.maxMessageSize) return tooBig(before + length, "maxMessageSize", limits.maxMessageSize)
+    const { limits, length, message } = this
+    const before = message === undefined ? 0 : message.size
+    const isText = message === undefined ? this.opcode === Frame.Opcode.Text : message.isText
+    const violation =
+      checkSize(limits, before, length, rsv !== 0 || message?.isEncoded === true) ??
+      (isText ? checkText(before + length) : undefined)
+    if (violation !== undefined) return violation
     if (this.opcode === Frame.Opcode.Continuation) {
       this.fragments++
       if (this.fragments > limits.maxFragments) {
@@ -290,46 +280,58 @@ export class FrameDecoder {
   /** The hot path: a message that is one frame, all of it in this chunk. */
   private takeMessage(bytes: Uint8Array, at: number, to: number): number {
     const isText = this.opcode === Frame.Opcode.Text
-    if (this.rsv !== 0 || this.decodesAll) return this.takeEncoded(bytes.subarray(at, to), this.rsv, isText, bytes, to)
-    return this.deliver(bytes, at, to, isText) ?? to
+    if (this.rsv !== 0) return this.takeEncoded(bytes.subarray(at, to), this.rsv, isText, bytes, to)
+    return this.deliver(bytes, at, to, isText, this.discarding) ?? to
   }
 
   /** Hands a message over. */
-  private deliver(bytes: Uint8Array, at: number, to: number, isText: boolean): typeof FAILED | undefined {
+  private deliver(bytes: Uint8Array, at: number, to: number, isText: boolean, isDropped: boolean) {
     if (isText) {
       const text = utf8.decode(bytes, at, to)
       if (text === undefined) return this.fail(notUtf8)
-      if (!this.discarding) this.receiver.message(text)
-    } else if (!this.discarding) {
+      if (!isDropped) this.receiver.message(text)
+    } else if (!isDropped) {
       this.receiver.message(copyOf(bytes, at, to))
     }
     return undefined
   }
 
-  /** Takes the extensions' doing back, at once or later; then the rest of the chunk waits. */
+  /** Takes the extensions' doing back, at once or later; then the rest of the chunk waits, as it does for a receiver that is full. */
   private takeEncoded(payload: Uint8Array, rsv: number, isText: boolean, chunk: Uint8Array, to: number): number {
     if (this.discarding) return to
+    const { suspension } = this
     const decoded = Extension.decode(this.codecs, payload, rsv, this.limits.maxMessageSize)
-    if (typeof decoded !== "function") return this.deliverDecoded(decoded, isText) ?? to
-    this.held = to < chunk.length ? [copyOf(chunk, to, chunk.length)] : []
-    decoded((payload) => {
-      if (this.held === undefined) return
-      this.result = { payload, isText }
-      this.receiver.decoded?.()
-    })
+    if (typeof decoded !== "function") {
+      if (this.deliverDecoded(decoded, isText, this.discarding) === FAILED) return FAILED
+      if (to === chunk.length || !this.isReceiverFull()) return to
+      suspension.begin(chunk, to)
+      return chunk.length
+    }
+    suspension.begin(chunk, to)
+    try {
+      suspension.work(decoded, isText, () => this.receiver.decoded?.())
+    } catch {
+      return this.fail(Frame.violation(CloseCode.InternalError, "an extension could not decode a message"))
+    }
     return chunk.length
   }
 
-  private deliverDecoded(payload: Uint8Array | Frame.Violation, isText: boolean): typeof FAILED | undefined {
-    return payload instanceof Uint8Array ? this.deliver(payload, 0, payload.length, isText) : this.fail(payload)
+  private isReceiverFull(): boolean {
+    return !this.discarding && this.receiver.isFull?.() === true
+  }
+
+  private deliverDecoded(payload: Uint8Array | Frame.Violation, isText: boolean, isDropped: boolean) {
+    if (!(payload instanceof Uint8Array)) return this.fail(payload)
+    const tooLong = isText ? checkText(payload.length) : undefined
+    if (tooLong !== undefined) return this.fail(tooLong)
+    return this.deliver(payload, 0, payload.length, isText, isDropped)
   }
 
   /** A part of a message: a fragment, or a piece of a frame that is still arriving. */
   private takePart(bytes: Uint8Array, at: number, to: number): number {
     let { message } = this
     if (message === undefined) {
-      const isEncoded = this.rsv !== 0 || this.decodesAll
-      message = new Assembly(this.opcode === Frame.Opcode.Text, this.rsv, this.discarding, isEncoded)
+      message = new Assembly(this.opcode === Frame.Opcode.Text, this.rsv, this.discarding)
       message.expect(this.length, this.fin)
       this.message = message
     }

@@ -52,7 +52,7 @@ export class FrameEncoder {
   }
 
   /** The payload that the agreed extensions make of a message, under the terms of a codec, and their reserved bits. */
-  transform(message: string | Uint8Array, compress?: boolean | undefined): Extension.Eventual<Extension.Encoded> {
+  transform(message: string | Uint8Array, compress?: boolean | undefined): ReturnType<typeof Extension.encode> {
     return Extension.encode(this.codecs, typeof message === "string" ? bytesOf(message) : message, compress)
   }
 

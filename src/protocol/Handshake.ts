@@ -317,6 +317,7 @@ const verifyExtensions = (offer: ClientOffer, values: ReadonlyArray<string>): Ag
     agreed.entries.push(entry)
     agreed.codecs.push(codec)
   }
-  if (reservedBits(agreed.codecs) === undefined) return badHeader(header, "has extensions that use the same bit")
+  if (reservedBits(agreed.codecs) === undefined)
+    return badHeader(header, "has extensions that use the same reserved bit, or none")
   return agreed
 }

@@ -25,14 +25,16 @@ export class Assembly {
   readonly isText: boolean
   /** The reserved bits of its first frame: which extensions have to decode it. */
   readonly rsv: number
-  /** Its bytes are what extensions have made of it. */
-  readonly isEncoded: boolean
 
-  constructor(isText: boolean, rsv: number, dropped: boolean, isEncoded = rsv !== 0) {
+  constructor(isText: boolean, rsv: number, dropped: boolean) {
     this.isText = isText
     this.rsv = rsv
-    this.isEncoded = isEncoded
     this.dropped = dropped
+  }
+
+  /** Whether its bytes are what extensions have made of it. */
+  get isEncoded(): boolean {
+    return this.rsv !== 0
   }
 
   /** A frame of this length follows. */

@@ -157,21 +157,3 @@ describe("an extension that takes its time", () => {
     )
   })
 })
-
-describe("an extension without a bit of its own", () => {
-  it("decodes every message, in fragments too, before its text is checked", () => {
-    const text = hex(invert(unhex("c3a9")))
-    const { read } = reading({ codecs: [inverting(0)] })
-    expect(read(`81 02 ${text}`, `01 01 ${text.slice(0, 2)}  80 01 ${text.slice(2)}`, "82 01 00")).toEqual([
-      ["text", "é"],
-      ["text", "é"],
-      ["binary", "ff"]
-    ])
-  })
-
-  it("gets a message that was asked for in fragments as a whole", () => {
-    const { decoder, read } = reading({ codecs: [inverting(0)] })
-    decoder.receiveFragments()
-    expect(read(join(unhex("02 01 00"), unhex("80 01 01")))).toEqual([["binary", "fffe"]])
-  })
-})

@@ -1,0 +1,26 @@
+/** Whole frames that are sent to many connections, and wait for this one: nobody's own, never written to. */
+export class PreparedFrames {
+  private frames: Array<Uint8Array> = []
+  /** In bytes. */
+  size = 0
+
+  get count(): number {
+    return this.frames.length
+  }
+
+  add(frame: Uint8Array): void {
+    this.frames.push(frame)
+    this.size += frame.length
+  }
+
+  dropFirst(): void {
+    this.size -= this.frames.shift()?.length ?? 0
+  }
+
+  takeAll(): ReadonlyArray<Uint8Array> {
+    const { frames } = this
+    this.frames = []
+    this.size = 0
+    return frames
+  }
+}
