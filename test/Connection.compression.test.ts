@@ -12,7 +12,8 @@ import {
 } from "effect-websockets"
 import { NodeDeflate } from "effect-websockets/node"
 import { Testing } from "effect-websockets/testing"
-import { settle } from "./support.js"
+import { LiveConnection } from "../src/liveConnection.js"
+import { hex, settle } from "./support.js"
 
 /** Compression between a client and a handler, in memory; and extensions that answer when the test says so. */
 
@@ -278,6 +279,58 @@ describe("D7: a message that an extension takes its time to encode", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.scoped("does not leave behind our close frame", () => {
+    const { release, layer, waiting } = manual()
+    return Effect.gen(function* () {
+      const { connection, peer } = yield* opened
+      const wire = yield* Testing.wireOf(connection)
+      const sending = yield* Effect.fork(Effect.flip(peer.send("slow", { compress: true })))
+      yield* settle
+      // Its answer does not come yet, so that we are between the two close frames.
+      yield* wire.stall
+      yield* Effect.fork(peer.close())
+      yield* settle
+      assert.lengthOf(waiting, 1)
+      yield* release
+      assert.strictEqual(hex(yield* wire.sentByServer).slice(-8), "880203e8")
+      yield* wire.flow
+      assert.strictEqual((yield* Fiber.join(sending))._tag, "ConnectionClosed")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.scoped("lets no broadcast pass that drops older ones", () =>
+    Effect.gen(function* () {
+      const options = { compression: true, sendHighWaterMark: 100_000, maxMessageSize: 1e7 }
+      const context = yield* Layer.build(
+        Layer.merge(
+          WebSocketServer.layer(({ closed }) => closed, options),
+          WebSocketClient.layer
+        ).pipe(Layer.provideMerge(Testing.layer))
+      )
+      yield* Effect.gen(function* () {
+        const connection = yield* WebSocketClient.connect("ws://memory/", options)
+        yield* settle
+        const registry = yield* ConnectionRegistry.ConnectionRegistry
+        const [peer] = yield* registry.connections
+        const wire = yield* Testing.wireOf(connection)
+        yield* wire.stall
+        yield* Effect.fork(peer!.send(new Uint8Array(70_000), { compress: false }))
+        yield* settle
+        yield* registry.broadcast("older".repeat(400))
+        const large = Array.from({ length: 2_000_000 }, (_, i) => "abcdefgh"[(i * i) % 7]).join("")
+        yield* Effect.fork(peer!.send(large))
+        yield* Effect.yieldNow()
+        // A thread of zlib's is at work: a compressor that is touched now would end the process.
+        const report = yield* registry.broadcast("newer".repeat(400), { slowPeers: "dropOldest" })
+        assert.deepStrictEqual([report.sent, report.missed.length], [0, 1])
+        yield* wire.flow
+        assert.lengthOf(yield* connection.receiveBytes, 70_000)
+        assert.strictEqual(yield* connection.receive, "older".repeat(400))
+        assert.isTrue(large === (yield* connection.receive))
+      }).pipe(Effect.provide(context))
+    }).pipe(Effect.provide(NodeDeflate.layer))
+  )
+
   it.scoped("is sent when its sender is interrupted, as it has been accepted", () => {
     const { release, layer } = manual()
     return Effect.gen(function* () {
@@ -314,6 +367,47 @@ describe("D7: a message that an extension takes its time to encode", () => {
       assert.strictEqual((yield* peer.state)._tag, "Closed")
     }).pipe(Effect.provide(layer))
   })
+})
+
+describe("D6: what a peer has compressed", () => {
+  const bytes = Uint8Array.from({ length: 1_048_576 }, (_, i) => (Math.imul(i ^ (i >>> 7), 0x9e3779b1) >>> 13) & 0xff)
+
+  it.scoped("is taken up to exactly maxMessageSize, also where it could not be made smaller", () =>
+    Effect.gen(function* () {
+      const connection = yield* connect(echo)
+      yield* connection.send(bytes)
+      assert.isTrue(isSame(bytes, yield* connection.receive))
+    }).pipe(Effect.provide(NodeDeflate.layer))
+  )
+
+  it.scoped("is inflated as its reader takes it, not all that a chunk holds", () =>
+    Effect.gen(function* () {
+      const go = yield* Deferred.make<void>()
+      const given = yield* Deferred.make<Connection.Connection>()
+      const lengths: Array<number> = []
+      const connection = yield* connect((peer) =>
+        Effect.zipRight(
+          Deferred.succeed(given, peer),
+          Effect.zipRight(
+            Deferred.await(go),
+            Connection.runForEach(peer, ({ length }) => Effect.sync(() => void lengths.push(length)))
+          )
+        )
+      )
+      // 33 messages of a megabyte are 33 kB.
+      yield* connection.sendAll(Array.from({ length: 33 }, () => new Uint8Array(1_000_000)))
+      yield* settle
+      const peer = yield* Deferred.await(given)
+      assert(peer instanceof LiveConnection)
+      assert.strictEqual(peer.lifecycle.inbox.takeAll().length, 1)
+      yield* Deferred.succeed(go, undefined)
+      yield* connection.close()
+      assert.deepStrictEqual(
+        lengths,
+        Array.from({ length: 32 }, () => 1_000_000)
+      )
+    }).pipe(Effect.provide(NodeDeflate.layer))
+  )
 })
 
 describe("D6: what compresses", () => {

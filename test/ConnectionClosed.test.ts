@@ -53,6 +53,18 @@ const ends: ReadonlyArray<readonly [Partial<ConnectionClosed.Closure>, string, n
 
 const traffic = { duration: Duration.zero, bytesReceived: 0, bytesSent: 0 }
 
+describe("a reason of the peer's", () => {
+  it("obeys nobody in the sentence, and stays as it is in the closure", () => {
+    const received = close(3000, "x\u001b[31m\nlevel=ERROR")
+    const error = new ConnectionClosed.ConnectionClosed({
+      closure: closure({ received, initiator: "remote" }),
+      traffic
+    })
+    assert.include(error.message, "peer closed with 3000 x\\u001b[31m\\u000alevel=ERROR")
+    assert.deepStrictEqual(error.closure.received, received)
+  })
+})
+
 describe("ConnectionClosed", () => {
   it.each(ends)("%o: %s", (parts, sentence, code, isClean) => {
     const error = new ConnectionClosed.ConnectionClosed({ closure: closure(parts), traffic })

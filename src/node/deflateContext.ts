@@ -179,10 +179,11 @@ class Context {
     const before = this.stream.bytesWritten
     this.stream.write(data, () => {
       if (this.work !== work) return
+      this.work = undefined
       const at = this.stream.bytesWritten - before
       const rest = limit - work.size
       const result = at < data.length ? this.anew().inflate(data.subarray(at), rest) : this.complete(new Output(rest))
-      this.settle(typeof result === "string" ? result : Buffer.concat([...work.chunks, result]))
+      done(typeof result === "string" ? result : Buffer.concat([...work.chunks, result]))
     })
   }
 

@@ -165,6 +165,38 @@ describe("a codec that takes its time", () => {
     expect(large).toEqual([violation(1009, "6 bytes exceed maxMessageSize (5 bytes)")])
   })
 
+  it("has a fault of the next one said, where nobody is there to catch it", () => {
+    const waiting: Array<() => void> = []
+    const fails = (): never => {
+      throw new TypeError("a fault of its own")
+    }
+    const chain = [slow(first, waiting), { ...second, encode: fails }]
+    const encoded = eventually(Extension.encode(chain, unhex("00")))
+    const decoded = eventually(
+      Extension.decode([{ ...first, decode: fails }, slow(second, waiting)], unhex("00b2"), 6, 9)
+    )
+    for (const run of waiting) run()
+    expect(encoded).toEqual([undefined])
+    expect(decoded).toEqual([violation(1011, "an extension could not decode a message")])
+  })
+
+  it("gives its caller memory of its own, also where the next one uses its own again", () => {
+    const waiting: Array<() => void> = []
+    const scratch = new Uint8Array(1)
+    const reusing: Extension.Codec = {
+      ...second,
+      encode: (payload) => {
+        scratch[0] = payload[0]!
+        return scratch
+      }
+    }
+    const results = [1, 2].map((byte) =>
+      eventually(Extension.encode([slow(inverting(4), waiting), reusing], Uint8Array.of(byte)))
+    )
+    for (const run of waiting) run()
+    expect(results.map(([result]) => result?.payload[0])).toEqual([0xfe, 0xfd])
+  })
+
   it("is told what the sender wants for the message", () => {
     const wishes: Array<boolean | undefined> = []
     const codec: Extension.Codec = {

@@ -4,7 +4,7 @@ import type { Codec } from "../../src/protocol/Extension.js"
 import { violation } from "../../src/protocol/Frame.js"
 import { defaultLimits, FrameDecoder, type Options } from "../../src/protocol/FrameDecoder.js"
 import { conversation, damaged, sizes } from "./arbitraries.js"
-import { chop, type Event, hex, invert, inverting, join, reading, unhex } from "./helpers.js"
+import { chop, type Event, hex, invert, inverting, reading, unhex } from "./helpers.js"
 
 /** An extension that takes its time with every message: what it has to say it says in `waiting`. */
 const slowly = (codec: Codec) => {
@@ -136,9 +136,32 @@ describe("an extension that takes its time", () => {
     const closing = slowReading(inverting(4))
     closing.read(message, ping, plain, close)
     closing.decoder.discard()
+    // It was complete before our close frame left; what was behind it had not been read.
     expect(closing.release()).toEqual([
+      ["binary", "00ff"],
       ["ping", "70"],
       ["close", 1000, ""]
+    ])
+  })
+
+  it("has a message whole that was asked for in fragments meanwhile, and the next as it comes", () => {
+    const { decoder, read, release, events } = slowReading(inverting(4))
+    read(message)
+    decoder.receiveFragments()
+    release()
+    read("01 01 61", "80 01 62")
+    expect(events).toEqual([
+      ["binary", "00ff"],
+      ["text", "ab"]
+    ])
+  })
+
+  it("that throws instead of beginning is a violation", () => {
+    const decode = () => () => {
+      throw new TypeError("a fault of its own")
+    }
+    expect(reading({ codecs: [{ ...inverting(4), decode }] }).read(message, ping)).toEqual([
+      ["violation", 1011, "an extension could not decode a message"]
     ])
   })
 
@@ -155,5 +178,63 @@ describe("an extension that takes its time", () => {
       }),
       { numRuns: 300 }
     )
+  })
+})
+
+describe("a receiver that is full", () => {
+  it("stops the decoding inside of a chunk: a few bytes may be many large messages", () => {
+    const seen: Array<string> = []
+    let room = 1
+    const decoder = new FrameDecoder({
+      ...defaultLimits,
+      role: "client",
+      codecs: [inverting(4)],
+      receiver: {
+        message: (message) => {
+          seen.push(typeof message === "string" ? message : hex(message))
+          room--
+        },
+        fragment: () => {},
+        ping: () => seen.push("ping"),
+        pong: () => {},
+        close: () => seen.push("close"),
+        isFull: () => room <= 0
+      }
+    })
+    const chunk = unhex(`${message} ${ping} ${message} ${message} ${close}`)
+    expect(decoder.decode(chunk)).toBeUndefined()
+    chunk.fill(0xee)
+    expect([seen, decoder.isSuspended, decoder.isDecoding]).toEqual([["00ff"], true, false])
+    decoder.decode(unhex(ping))
+    room = 1
+    decoder.proceed()
+    expect(seen.slice(1)).toEqual(["ping", "00ff"])
+    room = 5
+    decoder.proceed()
+    expect(seen.slice(3)).toEqual(["00ff", "close"])
+    expect(decoder.isSuspended).toBe(false)
+  })
+})
+
+describe("the limits", () => {
+  it("are those of what extensions make of a message: its encoding may be a little larger", () => {
+    const { read } = reading({
+      codecs: [{ ...inverting(4), decode: (payload) => payload.slice(0, 5) }],
+      maxMessageSize: 5,
+      maxFrameSize: 5
+    })
+    expect(read("c2 07 01020304050607")).toEqual([["binary", "0102030405"]])
+    expect(reading({ codecs: [inverting(4)], maxMessageSize: 5 }).read("c2 06 010203040506")).toEqual([
+      ["violation", 1009, "6 bytes exceed maxMessageSize (5 bytes)"]
+    ])
+    const large = { codecs: [inverting(4)], maxMessageSize: 5 }
+    expect(reading(large).read("c2 7e 0405")[0]?.[1]).toBeUndefined()
+    expect(reading(large).read("c2 7e 0406")[0]?.[1]).toBe(1009)
+  })
+
+  it("know of the longest text that there can be", () => {
+    const unlimited = { maxMessageSize: Number.POSITIVE_INFINITY, maxFrameSize: Number.POSITIVE_INFINITY }
+    expect(reading(unlimited).read("81 7f 000000001fffffe9")[0]?.[1]).toBe(1009)
+    expect(reading(unlimited).read("82 7f 000000001fffffe9")).toEqual([])
   })
 })

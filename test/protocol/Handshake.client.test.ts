@@ -193,7 +193,7 @@ describe("Handshake.verify, extensions", () => {
     ["foo; level=1, foo; level=1", "has foo twice"],
     ["foo", "has parameters of foo that do not answer the offer"],
     ["foo; level=2", "has parameters of foo that do not answer the offer"],
-    ["foo; level=1, rival; level=1", "has extensions that use the same bit"]
+    ["foo; level=1, rival; level=1", "has extensions that use the same reserved bit, or none"]
   ])("are not taken where the answer is %j", (value, problem) => {
     expect(answered(value)).toEqual(bad(name, problem))
   })
