@@ -279,6 +279,38 @@ describe("maxBytesPerSecond", () => {
   )
 })
 
+describe("a peer within its rates", () => {
+  const ping = text("", true, Frame.Opcode.Ping)
+  const full = text("0123456789")
+  const cases: ReadonlyArray<readonly [string, Connection.ConnectionOptions]> = [
+    ["maxMessagesPerSecond", { maxMessagesPerSecond: 2 }],
+    ["maxBytesPerSecond", { maxBytesPerSecond: 40 }],
+    ["maxPingsPerSecond", { maxPingsPerSecond: 2 }]
+  ]
+  it.scoped.each(cases)("H11: is not closed for what waited while we did not read (%s)", ([name, options]) =>
+    Effect.gen(function* () {
+      const frames = name === "maxPingsPerSecond" ? [ping, full] : [full]
+      const { connection, peer } = yield* open("server", { ...options, receiveHighWaterMark: 30 })
+      for (let second = 0; second < 30; second++) {
+        yield* Effect.fork(peer.write(masked(...frames)))
+        yield* TestClock.adjust("1 second")
+        yield* settle
+      }
+      for (let second = 0; second < 30; second++) yield* connection.receive
+      yield* settle
+      assert.strictEqual((yield* connection.state)._tag, "Open")
+      // Once that is read there are no more than ever.
+      for (let second = 0; second < 3; second++) {
+        yield* TestClock.adjust("1 second")
+        yield* peer.write(masked(...frames))
+        yield* connection.receive
+      }
+      yield* peer.write(masked(...Array.from({ length: 3 }, () => frames).flat()))
+      assert.include((yield* Effect.flip(Effect.forever(connection.receive))).message, name)
+    })
+  )
+})
+
 describe("rates", () => {
   it.scoped("H11: cost nothing where there are none: nothing stands between the transport and the connection", () =>
     Effect.gen(function* () {
