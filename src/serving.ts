@@ -23,7 +23,7 @@ import { type Agreement, isUpgrade, type Rejection, rejection, type ServerPolicy
 import type { HeaderList } from "./protocol/headers.js"
 import * as headers from "./protocol/headers.js"
 import { fromExchange, toResponse } from "./requestHook.js"
-import { Deciding, type Drain, Handling, Running } from "./running.js"
+import { Deciding, type Drain, Handling, Running, Sending } from "./running.js"
 import type { Settings } from "./settings.js"
 import type { Acceptor, Exchange, Request, Response, ResponseHead } from "./Transport.js"
 
@@ -113,6 +113,11 @@ export class Serving implements Acceptor {
   private respond(exchange: Exchange, response: Response): void {
     // Whatever is refused is no fault of ours, and there is always somebody who tries.
     this.parts.engine.logs.debug(() => `${nameOf(exchange.request)} is answered with ${response.status}`)
+    if (this.parts.drain !== undefined && exchange.onSent !== undefined) {
+      const task: Sending = new Sending(() => this.running.ended(task))
+      this.running.add(task)
+      exchange.onSent(task.cut)
+    }
     exchange.respond(this.complete(response))
   }
 

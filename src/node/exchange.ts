@@ -68,6 +68,27 @@ const writeResponse = (response: ServerResponse, answer: Response): void => {
   }
 }
 
+const closing = new WeakMap<Duplex, Set<() => void>>()
+
+/**
+ * Calls when a socket is closed, which node does not tell answers behind the
+ * first; by one listener, however many they are. Gives what takes it back.
+ */
+const onClosed = (socket: Duplex, call: () => void): (() => void) => {
+  if (socket.closed) call()
+  let calls = closing.get(socket)
+  if (calls === undefined) {
+    const all = new Set<() => void>()
+    calls = all
+    closing.set(socket, all)
+    socket.once("close", () => {
+      for (const each of all) each()
+    })
+  }
+  calls.add(call)
+  return () => calls.delete(call)
+}
+
 /** A request that asks for no upgrade: the connection may be used again after an answer that is not the last. */
 export const plain = (message: IncomingMessage, response: ServerResponse): Exchange => ({
   request: requestOf(message, message.socket),
@@ -77,6 +98,13 @@ export const plain = (message: IncomingMessage, response: ServerResponse): Excha
   },
   respond: (answer) => {
     if (!response.destroyed && !response.headersSent) writeResponse(response, answer)
+  },
+  onSent: (sent) => {
+    const takeBack = onClosed(message.socket, sent)
+    response.on("close", () => {
+      takeBack()
+      sent()
+    })
   },
   abort: () => {
     message.socket.destroy()
@@ -129,6 +157,7 @@ export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Arr
       })
       writeResponse(response, answer)
     },
+    onSent: (sent) => void onClosed(socket, sent),
     abort: () => {
       socket.destroy()
     },
