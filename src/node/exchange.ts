@@ -129,6 +129,9 @@ export const track = (message: IncomingMessage, response: ServerResponse): void 
 /** Whether bytes of an earlier answer may still follow on a socket, so that nothing of ours may come before them. */
 export const isAnswering = (socket: Duplex): boolean => (owed.get(socket) ?? 0) > 0
 
+/** Milliseconds until an answer to an upgrade request has to have left: nothing else ends the connection of a peer that does not read it. */
+export const answerTime = 10_000
+
 /** A request that node has parted from its HTTP: the socket is ours, with what came behind the request. */
 export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Array): Exchange => {
   // Here its error listener is attached: a reset from now on is a value.
@@ -145,6 +148,8 @@ export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Arr
       const response = new ServerResponse(message)
       response.shouldKeepAlive = false
       response.assignSocket(socket)
+      const timer = setTimeout(() => socket.destroy(), answerTime)
+      socket.once("close", () => clearTimeout(timer))
       // Node has taken its own listener off the socket, and a larger body waits for this.
       const onDrain = () => void response.emit("drain")
       socket.on("drain", onDrain)
