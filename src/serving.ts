@@ -62,6 +62,10 @@ type Scoped = ReturnType<typeof LazyScope.make>
 type Answer = ReturnType<Handshake.Service["answer"]>
 
 const unavailable = rejection(503, "The server is stopping. Try again later.", ["Retry-After", "5"])
+const busy = rejection(503, "The server has as many requests to decide about as it takes. Try again later.", [
+  "Retry-After",
+  "5"
+])
 const failed = rejection(500, "The server could not handle this request.")
 const malformed = rejection(400, "The request is malformed.")
 
@@ -70,6 +74,8 @@ export class Serving implements Acceptor {
   private readonly running = new Running()
   /** Peers that have connected and said nothing yet. */
   private readonly silent = new Set<() => void>()
+  /** Requests for a WebSocket about which hooks decide now. */
+  private undecided = 0
   private readonly admission: Admission
   private readonly hasHooks: boolean
   private stopping = false
@@ -175,6 +181,10 @@ export class Serving implements Acceptor {
       this.respond(exchange, malformed)
       return
     }
+    if (exchange.isUpgrade && this.undecided >= this.parts.maxHandshakes) {
+      this.respond(exchange, busy)
+      return
+    }
     const scope = LazyScope.make()
     const { deadlines } = this.parts.engine
     const fiber = this.fork(
@@ -187,10 +197,14 @@ export class Serving implements Acceptor {
     const interrupt = () => task.interrupt()
     // A page may take its time; who wants a WebSocket has openTimeout for all of it.
     const entry: Entry = { dueAt: 0, place: -1, fire: interrupt }
-    if (exchange.isUpgrade) deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
+    if (exchange.isUpgrade) {
+      this.undecided++
+      deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
+    }
     exchange.onAbort(interrupt)
     fiber.addObserver((exit) => {
       deadlines.remove(entry)
+      if (exchange.isUpgrade) this.undecided--
       let isAccepted = false
       try {
         isAccepted = this.follow(exchange, answer, exit, scope)
