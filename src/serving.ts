@@ -61,11 +61,11 @@ const nameOf = ({ method, target, peer: { remote } }: Request): string => {
 type Scoped = ReturnType<typeof LazyScope.make>
 type Answer = ReturnType<Handshake.Service["answer"]>
 
-const unavailable = rejection(503, "The server is stopping. Try again later.", ["Retry-After", "5"])
-const busy = rejection(503, "The server has as many requests to decide about as it takes. Try again later.", [
-  "Retry-After",
-  "5"
-])
+const postponed = (why: string) => rejection(503, `${why} Try again later.`, ["Retry-After", "5"])
+
+const unavailable = postponed("The server is stopping.")
+const busy = postponed("The server has as many requests to decide about as it takes.")
+const late = postponed("The server could not decide about this request in time.")
 const failed = rejection(500, "The server could not handle this request.")
 const malformed = rejection(400, "The request is malformed.")
 
@@ -262,7 +262,7 @@ export class Serving implements Acceptor {
     if (Exit.isSuccess(exit)) return exit.value
     const answer = Cause.failureOption(exit.cause)
     if (Option.isSome(answer) && isServerResponse(answer.value)) return answer.value
-    if (Cause.isInterruptedOnly(exit.cause)) return unavailable
+    if (Cause.isInterruptedOnly(exit.cause)) return this.stopping ? unavailable : late
     this.log("a hook failed", exit.cause)
     return failed
   }
