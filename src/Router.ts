@@ -4,6 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ParseResult from "effect/ParseResult"
+import * as Record from "effect/Record"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as FindMyWay from "find-my-way-ts"
@@ -65,10 +66,7 @@ type Outcome = Context.Context<never> | HttpServerResponse
 export interface Route<out R = never> {
   readonly methods: ReadonlyArray<string>
   readonly path: Path
-  readonly run: (
-    request: HttpServerRequest,
-    params: Readonly<Record<string, string | undefined>>
-  ) => Effect.Effect<Outcome, HttpServerResponse, R>
+  readonly run: (request: HttpServerRequest, params: Raw) => Effect.Effect<Outcome, HttpServerResponse, R>
 }
 
 /** Routes that are served together. */
@@ -138,7 +136,12 @@ export const http =
 /** A path that answers plain GET requests, and HEAD with the head of the same answer. */
 export const get: HttpRoute = http("GET")
 
-/** A path that has moved, for plain requests and WebSockets alike: 307 unless told otherwise. RFC 9110 §15.4. */
+/**
+ * A path that has moved, for plain requests and WebSockets alike: 307 unless
+ * told otherwise. A function for `to` gets the parameters percent-encoded, `*`
+ * segment by segment, as they may stand in the new location's path: what a peer
+ * asks for cannot lead to another host, unless `to` says so. RFC 9110 §15.4.
+ */
 export const redirect = <const P extends Path>(
   path: P,
   to: string | ((params: Params<P>) => string),
@@ -151,10 +154,26 @@ export const redirect = <const P extends Path>(
       empty({
         status: options.status ?? 307,
         // The matcher gives what the path names, as the type says.
-        headers: { location: typeof to === "string" ? to : to(params as Params<P>) }
+        headers: { location: typeof to === "string" ? to : locationOf(to as (params: Raw) => string, params) }
       })
     )
 })
+
+type Raw = Readonly<Record<string, string | undefined>>
+
+const locationOf = (to: (params: Raw) => string, params: Raw): string => {
+  const location = to(
+    Record.map(params, (value, name) => value && (name === "*" ? encodeRest : encodeURIComponent)(value))
+  )
+  // Where a parameter is empty, the slashes around it would begin another host's name.
+  return Object.values(params).includes("") ? location.replace(/^\/{2,}/, "/") : location
+}
+
+/** All that is left of a path: a slash is one still, but for those at its front, where another would make them a host. */
+const encodeRest = (rest: string): string => {
+  const path = rest.replace(/^\/+/, "")
+  return "%2F".repeat(rest.length - path.length) + path.split("/").map(encodeURIComponent).join("/")
+}
 
 /** Routes of one server; what they need is what any of them needs. A path stands there once for each method. */
 export const make = <Needs extends ReadonlyArray<unknown>>(

@@ -83,6 +83,8 @@ export interface Exchange {
   readonly accept: (response: ResponseHead) => ByteStream
   /** Answers with anything else; an upgrade request's connection ends after it. */
   readonly respond: (response: Response) => void
+  /** Called before `respond`: the answer has left, or never will. Without it an answer takes no time. */
+  readonly onSent?: ((sent: () => void) => void) | undefined
   /** Cuts the connection without an answer. */
   readonly abort: () => void
   /** The peer has gone before it was answered. */

@@ -28,7 +28,10 @@ export { type DrainOptions, drainDefaults, finalizersTime } from "./running.js"
 export interface ServerSettings extends ConnectionOptions {
   /** How long a peer may take from connecting to the end of its request, TLS included, before it is cut: 10 seconds. */
   readonly openTimeout?: Duration.DurationInput | undefined
-  /** How many peers may be that far at a time; more are cut at once: 1,000. */
+  /**
+   * How many peers may be that far at a time; more are cut at once. For as many at a time hooks decide whether they get
+   * a WebSocket; more are refused with 503 and `Retry-After`: 1,000.
+   */
   readonly maxHandshakes?: number | undefined
   /** Connections at a time; more are refused with 503 and `Retry-After`, before any hook: no limit. */
   readonly maxConnections?: number | undefined

@@ -4,7 +4,7 @@ import { ConnectionClosed, type Traffic } from "./ConnectionClosed.js"
 import type { Deadlines, Entry } from "./deadlines.js"
 import { Inbox, type Message, type Supplier } from "./inbox.js"
 import { macrotask } from "./macrotask.js"
-import { metered } from "./meter.js"
+import { type Meter, meterOf } from "./meter.js"
 import { Outbox } from "./outbox.js"
 import { Pieces } from "./pieces.js"
 import { Pings } from "./pings.js"
@@ -61,6 +61,8 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private behind: Array<() => void> = []
   private isGone = false
   private paused = false
+  private pausedAt = 0
+  private readonly meter: Meter | undefined
   /** Milliseconds of the Clock, at the latest chunk. */
   private now: number
   /** The current chunk has completed a message. */
@@ -88,12 +90,12 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.watch = new Watch(settings, this.now)
     this.pings = new Pings(pingPayloads, settings.maxPingsPerSecond)
     this.inbox = new Inbox<Message | Piece>(this, settings.receiveHighWaterMark)
-    const receiver = metered(this, deadlines, settings)
-    this.decoder = new FrameDecoder({ ...settings, role, receiver, codecs })
+    this.meter = meterOf(this, deadlines, settings)
+    this.decoder = new FrameDecoder({ ...settings, role, receiver: this.meter ?? this, codecs })
     this.pieces = new Pieces(this.decoder, this.inbox)
     this.outbox = new Outbox(stream, new FrameEncoder({ role, maskingKeys, codecs }), settings.sendHighWaterMark)
     this.scheduleBy(this.watch.dueAt)
-    stream.attach(receiver)
+    stream.attach(this.meter ?? this)
   }
 
   get state(): Protocol.State {
@@ -351,11 +353,15 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     const isHeld = isFull || this.decoder.isSuspended
     if (isHeld === this.paused) return
     this.paused = isHeld
+    const now = this.deadlines.now()
     if (isHeld) {
+      this.pausedAt = now
       this.stream.pause()
       return
     }
-    this.watch.restart(this.deadlines.now())
+    this.watch.restart(now)
+    this.meter?.waited(now - this.pausedAt)
+    this.pings.waited(now - this.pausedAt)
     this.stream.resume()
   }
 

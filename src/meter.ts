@@ -39,6 +39,12 @@ export class Meter implements Sink, Receiver {
     this.bytes = new PerSecond(rates.maxBytesPerSecond)
   }
 
+  /** Nothing was read for so many milliseconds: what the peer has sent meanwhile comes now, and is not too much for that. */
+  waited(milliseconds: number): void {
+    this.messages.waited(milliseconds)
+    this.bytes.waited(milliseconds)
+  }
+
   private exceed(name: keyof Rates, what: string): void {
     if (this.isOver) return
     this.isOver = true
@@ -97,7 +103,7 @@ export class Meter implements Sink, Receiver {
 }
 
 /** What stands before a connection: a meter where it is limited, and otherwise nothing. */
-export const metered = <A extends Metered>(next: A, clock: { readonly now: () => number }, rates: Rates): A | Meter =>
+export const meterOf = (next: Metered, clock: { readonly now: () => number }, rates: Rates): Meter | undefined =>
   Number.isFinite(rates.maxMessagesPerSecond) || Number.isFinite(rates.maxBytesPerSecond)
     ? new Meter(next, clock, rates)
-    : next
+    : undefined

@@ -56,6 +56,11 @@ export class Pings {
     return this.received.admit(1, now)
   }
 
+  /** Nothing was read for so many milliseconds, and what the peer has sent meanwhile comes at once. */
+  waited(milliseconds: number): void {
+    this.received.waited(milliseconds)
+  }
+
   /** No pong comes any more. */
   end(): void {
     for (const { done } of this.waiting.splice(0)) done?.(undefined)

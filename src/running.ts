@@ -62,6 +62,19 @@ export class Handling implements Task {
   }
 }
 
+/** An answer on its way: a server that is drained waits until it has left, and for no longer than for handlers. */
+export class Sending implements Task {
+  readonly interrupt: () => void
+  readonly cut: () => void
+
+  constructor(over: () => void) {
+    this.interrupt = over
+    this.cut = over
+  }
+
+  close(): void {}
+}
+
 /** How a server is drained. */
 export interface DrainOptions {
   /** The whole shutdown takes at most so long, whatever peers and handlers do: 30 seconds. */

@@ -23,7 +23,7 @@ import { type Agreement, isUpgrade, type Rejection, rejection, type ServerPolicy
 import type { HeaderList } from "./protocol/headers.js"
 import * as headers from "./protocol/headers.js"
 import { fromExchange, toResponse } from "./requestHook.js"
-import { Deciding, type Drain, Handling, Running } from "./running.js"
+import { Deciding, type Drain, Handling, Running, Sending } from "./running.js"
 import type { Settings } from "./settings.js"
 import type { Acceptor, Exchange, Request, Response, ResponseHead } from "./Transport.js"
 
@@ -61,7 +61,11 @@ const nameOf = ({ method, target, peer: { remote } }: Request): string => {
 type Scoped = ReturnType<typeof LazyScope.make>
 type Answer = ReturnType<Handshake.Service["answer"]>
 
-const unavailable = rejection(503, "The server is stopping. Try again later.", ["Retry-After", "5"])
+const postponed = (why: string) => rejection(503, `${why} Try again later.`, ["Retry-After", "5"])
+
+const unavailable = postponed("The server is stopping.")
+const busy = postponed("The server has as many requests to decide about as it takes.")
+const late = postponed("The server could not decide about this request in time.")
 const failed = rejection(500, "The server could not handle this request.")
 const malformed = rejection(400, "The request is malformed.")
 
@@ -70,6 +74,8 @@ export class Serving implements Acceptor {
   private readonly running = new Running()
   /** Peers that have connected and said nothing yet. */
   private readonly silent = new Set<() => void>()
+  /** Requests for a WebSocket about which hooks decide now. */
+  private undecided = 0
   private readonly admission: Admission
   private readonly hasHooks: boolean
   private stopping = false
@@ -113,6 +119,11 @@ export class Serving implements Acceptor {
   private respond(exchange: Exchange, response: Response): void {
     // Whatever is refused is no fault of ours, and there is always somebody who tries.
     this.parts.engine.logs.debug(() => `${nameOf(exchange.request)} is answered with ${response.status}`)
+    if (this.parts.drain !== undefined && exchange.onSent !== undefined) {
+      const task: Sending = new Sending(() => this.running.ended(task))
+      this.running.add(task)
+      exchange.onSent(task.cut)
+    }
     exchange.respond(this.complete(response))
   }
 
@@ -170,6 +181,10 @@ export class Serving implements Acceptor {
       this.respond(exchange, malformed)
       return
     }
+    if (exchange.isUpgrade && this.undecided >= this.parts.maxHandshakes) {
+      this.respond(exchange, busy)
+      return
+    }
     const scope = LazyScope.make()
     const { deadlines } = this.parts.engine
     const fiber = this.fork(
@@ -182,10 +197,14 @@ export class Serving implements Acceptor {
     const interrupt = () => task.interrupt()
     // A page may take its time; who wants a WebSocket has openTimeout for all of it.
     const entry: Entry = { dueAt: 0, place: -1, fire: interrupt }
-    if (exchange.isUpgrade) deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
+    if (exchange.isUpgrade) {
+      this.undecided++
+      deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
+    }
     exchange.onAbort(interrupt)
     fiber.addObserver((exit) => {
       deadlines.remove(entry)
+      if (exchange.isUpgrade) this.undecided--
       let isAccepted = false
       try {
         isAccepted = this.follow(exchange, answer, exit, scope)
@@ -243,7 +262,7 @@ export class Serving implements Acceptor {
     if (Exit.isSuccess(exit)) return exit.value
     const answer = Cause.failureOption(exit.cause)
     if (Option.isSome(answer) && isServerResponse(answer.value)) return answer.value
-    if (Cause.isInterruptedOnly(exit.cause)) return unavailable
+    if (Cause.isInterruptedOnly(exit.cause)) return this.stopping ? unavailable : late
     this.log("a hook failed", exit.cause)
     return failed
   }

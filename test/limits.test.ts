@@ -1,6 +1,6 @@
 import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Exit, Layer, Ref, Stream, TestClock } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Layer, Logger, Ref, Stream, TestClock } from "effect"
 import {
   Connection,
   ConnectionClosed,
@@ -279,6 +279,38 @@ describe("maxBytesPerSecond", () => {
   )
 })
 
+describe("a peer within its rates", () => {
+  const ping = text("", true, Frame.Opcode.Ping)
+  const full = text("0123456789")
+  const cases: ReadonlyArray<readonly [string, Connection.ConnectionOptions]> = [
+    ["maxMessagesPerSecond", { maxMessagesPerSecond: 2 }],
+    ["maxBytesPerSecond", { maxBytesPerSecond: 40 }],
+    ["maxPingsPerSecond", { maxPingsPerSecond: 2 }]
+  ]
+  it.scoped.each(cases)("H11: is not closed for what waited while we did not read (%s)", ([name, options]) =>
+    Effect.gen(function* () {
+      const frames = name === "maxPingsPerSecond" ? [ping, full] : [full]
+      const { connection, peer } = yield* open("server", { ...options, receiveHighWaterMark: 30 })
+      for (let second = 0; second < 30; second++) {
+        yield* Effect.fork(peer.write(masked(...frames)))
+        yield* TestClock.adjust("1 second")
+        yield* settle
+      }
+      for (let second = 0; second < 30; second++) yield* connection.receive
+      yield* settle
+      assert.strictEqual((yield* connection.state)._tag, "Open")
+      // Once that is read there are no more than ever.
+      for (let second = 0; second < 3; second++) {
+        yield* TestClock.adjust("1 second")
+        yield* peer.write(masked(...frames))
+        yield* connection.receive
+      }
+      yield* peer.write(masked(...Array.from({ length: 3 }, () => frames).flat()))
+      assert.include((yield* Effect.flip(Effect.forever(connection.receive))).message, name)
+    })
+  )
+})
+
 describe("rates", () => {
   it.scoped("H11: cost nothing where there are none: nothing stands between the transport and the connection", () =>
     Effect.gen(function* () {
@@ -309,6 +341,44 @@ describe("rates", () => {
         assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", `${option} is 0`)
       }
     })
+  )
+})
+
+describe("peers about whom hooks decide", () => {
+  it.scoped("H3: are as many as maxHandshakes; one more is refused with 503 and Retry-After, and costs no hook", () =>
+    Effect.gen(function* () {
+      const gate = yield* Ref.make(yield* Deferred.make<void>())
+      const asked = yield* Ref.make(0)
+      const { connect, refused, connector } = yield* serving({
+        maxHandshakes: 2,
+        onRequest: ({ url }) =>
+          url === "/healthz"
+            ? Effect.succeed(HttpServerResponse.text("OK"))
+            : Effect.zipRight(
+                Ref.update(asked, (n) => n + 1),
+                Effect.flatMap(Ref.get(gate), Deferred.await)
+              )
+      })
+      // However they end, their places are free again.
+      for (const end of [Effect.void, Effect.die("a bug"), Effect.interrupt]) {
+        yield* Ref.set(gate, yield* Deferred.make<void>())
+        yield* Ref.set(asked, 0)
+        const both = yield* Effect.fork(
+          Effect.all([Effect.exit(connect()), Effect.exit(connect())], { concurrency: 2 })
+        )
+        yield* settle
+        assert.deepStrictEqual(yield* refused(), [503, "5"])
+        assert.strictEqual(yield* Ref.get(asked), 2)
+        // A page is none of them.
+        const health = yield* connector.exchange(
+          { secure: false, hostname: "memory", port: 80 },
+          { method: "GET", target: "/healthz", version: "1.1", headers: [["Host", "memory"]] }
+        )
+        assert.strictEqual(health.response.status, 200)
+        yield* Deferred.completeWith(yield* Ref.get(gate), end)
+        yield* both
+      }
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
   )
 })
 

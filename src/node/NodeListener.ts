@@ -230,6 +230,8 @@ class Peers {
   /** As they were accepted, below TLS; `closeAllConnections` knows none that came by an event, and none in between. */
   private readonly sockets = new Set<Socket>()
   private readonly silent = new Map<unknown, () => void>()
+  /** The keys under which they are there: a socket that has closed does not know its addresses any more. */
+  private readonly keys = new WeakMap<Socket, unknown>()
   private readonly closed: (this: Socket) => void
 
   constructor(acceptor: Acceptor) {
@@ -238,7 +240,7 @@ class Peers {
     // One function for all of them: a connection keeps it as long as it lives.
     this.closed = function (this: Socket) {
       peers.sockets.delete(this)
-      peers.heard(this)
+      peers.settle(peers.keys.get(this))
     }
   }
 
@@ -262,14 +264,20 @@ class Peers {
   }
 
   private await(socket: Socket): void {
+    const key = Peers.key(socket)
+    this.keys.set(socket, key)
     this.silent.set(
-      Peers.key(socket),
+      key,
       this.acceptor.arrived(() => socket.destroy())
     )
   }
 
   heard(socket: Socket): void {
-    const key = Peers.key(socket)
+    this.keys.delete(socket)
+    this.settle(Peers.key(socket))
+  }
+
+  private settle(key: unknown): void {
     const settle = this.silent.get(key)
     this.silent.delete(key)
     settle?.()

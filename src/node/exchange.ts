@@ -68,6 +68,27 @@ const writeResponse = (response: ServerResponse, answer: Response): void => {
   }
 }
 
+const closing = new WeakMap<Duplex, Set<() => void>>()
+
+/**
+ * Calls when a socket is closed, which node does not tell answers behind the
+ * first; by one listener, however many they are. Gives what takes it back.
+ */
+const onClosed = (socket: Duplex, call: () => void): (() => void) => {
+  if (socket.closed) call()
+  let calls = closing.get(socket)
+  if (calls === undefined) {
+    const all = new Set<() => void>()
+    calls = all
+    closing.set(socket, all)
+    socket.once("close", () => {
+      for (const each of all) each()
+    })
+  }
+  calls.add(call)
+  return () => calls.delete(call)
+}
+
 /** A request that asks for no upgrade: the connection may be used again after an answer that is not the last. */
 export const plain = (message: IncomingMessage, response: ServerResponse): Exchange => ({
   request: requestOf(message, message.socket),
@@ -77,6 +98,13 @@ export const plain = (message: IncomingMessage, response: ServerResponse): Excha
   },
   respond: (answer) => {
     if (!response.destroyed && !response.headersSent) writeResponse(response, answer)
+  },
+  onSent: (sent) => {
+    const takeBack = onClosed(message.socket, sent)
+    response.on("close", () => {
+      takeBack()
+      sent()
+    })
   },
   abort: () => {
     message.socket.destroy()
@@ -101,6 +129,9 @@ export const track = (message: IncomingMessage, response: ServerResponse): void 
 /** Whether bytes of an earlier answer may still follow on a socket, so that nothing of ours may come before them. */
 export const isAnswering = (socket: Duplex): boolean => (owed.get(socket) ?? 0) > 0
 
+/** Milliseconds until an answer to an upgrade request has to have left: nothing else ends the connection of a peer that does not read it. */
+export const answerTime = 10_000
+
 /** A request that node has parted from its HTTP: the socket is ours, with what came behind the request. */
 export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Array): Exchange => {
   // Here its error listener is attached: a reset from now on is a value.
@@ -117,6 +148,8 @@ export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Arr
       const response = new ServerResponse(message)
       response.shouldKeepAlive = false
       response.assignSocket(socket)
+      const timer = setTimeout(() => socket.destroy(), answerTime)
+      socket.once("close", () => clearTimeout(timer))
       // Node has taken its own listener off the socket, and a larger body waits for this.
       const onDrain = () => void response.emit("drain")
       socket.on("drain", onDrain)
@@ -129,6 +162,7 @@ export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Arr
       })
       writeResponse(response, answer)
     },
+    onSent: (sent) => void onClosed(socket, sent),
     abort: () => {
       socket.destroy()
     },

@@ -1,8 +1,19 @@
+import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { ConnectionRegistry, WebSocketServer } from "effect-websockets"
 import { NodeListener } from "effect-websockets/node"
-import { ask, closeFrame, eventually, leavesNothing, type Peer, rawConnect, requestText } from "./support.js"
+import {
+  ask,
+  closeFrame,
+  eventually,
+  leavesNothing,
+  type Peer,
+  rawConnect,
+  requestText,
+  serve,
+  turns
+} from "./support.js"
 
 /** Draining on real sockets. */
 
@@ -78,5 +89,53 @@ describe("a server that is drained", () => {
         })
       ),
     60_000
+  )
+
+  const LARGE = 8_000_000
+  const pages: ReadonlyArray<readonly [string, string, number]> = [
+    ["page", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 200],
+    ["refusal", requestText(), 403]
+  ]
+  /** A server that is drained while an answer is on its way to a peer that has not read it yet. */
+  const answering = (text: string, status: number, timeout: number) =>
+    Effect.gen(function* () {
+      const body = new Uint8Array(LARGE)
+      const scope = yield* Scope.make()
+      const { port } = yield* Scope.extend(
+        serve(() => Effect.void, {
+          drain: { timeout },
+          onRequest: () => Effect.succeed(HttpServerResponse.uint8Array(body, { status }))
+        }),
+        scope
+      )
+      const peer = yield* rawConnect(port)
+      yield* peer.write(text)
+      yield* peer.head
+      peer.socket.pause()
+      return { peer, stopping: yield* Effect.fork(Scope.close(scope, Exit.void)) }
+    })
+
+  it.live.each(pages)("H12: lets a %s that is on its way arrive", ([, text, status]) =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { peer, stopping } = yield* answering(text, status, 15_000)
+        yield* turns(50)
+        assert.isNull(stopping.unsafePoll())
+        peer.socket.resume()
+        yield* peer.take(LARGE)
+        yield* stopping
+      })
+    )
+  )
+
+  it.live.each(pages)("H12: waits no longer than its time for a %s that nobody reads", ([, text, status]) =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { peer, stopping } = yield* answering(text, status, 300)
+        yield* stopping
+        peer.socket.resume()
+        assert.isBelow((yield* peer.rest).bytes.length, LARGE)
+      })
+    )
   )
 })

@@ -147,6 +147,7 @@ describe("the request hook", () => {
             else {
               yield* Scope.close(scope, Exit.void)
               assert.match(yield* peer.head, /^HTTP\/1\.1 503 /)
+              assert.match(String((yield* peer.rest).bytes), /^The server is stopping\. /)
             }
             yield* Deferred.await(released)
             yield* Scope.close(scope, Exit.void)
@@ -201,7 +202,12 @@ describe("the request hook", () => {
     leavesNothing(
       Effect.gen(function* () {
         const { port } = yield* serve(echo, { onRequest: () => Effect.never, openTimeout: "50 millis" })
-        assert.strictEqual((yield* ask(port, requestText())).status, 503)
+        const { status, head, body } = yield* ask(port, requestText())
+        assert.deepStrictEqual(
+          [status, body],
+          [503, "The server could not decide about this request in time. Try again later.\n"]
+        )
+        assert.match(head, /^Retry-After: 5\r$/im)
       })
     )
   )

@@ -182,4 +182,29 @@ describe("a peer that is slow to ask", () => {
       })
     )
   )
+
+  it.live.each(["plain", "secure"])("H3: that leaves, in whatever way, leaves its place to others (%s)", (kind) =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const listen = { port: 0, host: "127.0.0.1", ...(kind === "secure" ? { tls: yield* certificate } : {}) }
+        const { port } = yield* serve(echo, { listen, maxHandshakes: 1, openTimeout: "1 hour" })
+        const peer = kind === "secure" ? rawTls({ port }) : rawConnect(port)
+        const answered = Effect.gen(function* () {
+          const other = yield* peer
+          yield* other.write(requestText())
+          yield* other.head
+        })
+        // Over TLS a socket of node's cannot be reset.
+        const ways: ReadonlyArray<(peer: Peer) => Effect.Effect<unknown>> = [
+          ({ socket }) => Effect.sync(() => socket.end()),
+          (peer) => Effect.zipRight(peer.write("G"), kind === "plain" ? peer.reset : Effect.void)
+        ]
+        for (const leave of ways) {
+          yield* Effect.scoped(Effect.flatMap(peer, leave))
+          // That it has left has to arrive first.
+          yield* Effect.scoped(answered).pipe(Effect.sandbox, Effect.retry({ while: () => true }))
+        }
+      })
+    )
+  )
 })

@@ -1,7 +1,20 @@
 import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { ask, echo, frame, leavesNothing, rawConnect, requestText, serve } from "./support.js"
+import { vi } from "vitest"
+import { answerTime } from "../../src/node/exchange.js"
+import {
+  ask,
+  echo,
+  eventually,
+  frame,
+  handles,
+  leavesNothing,
+  rawConnect,
+  requestText,
+  serve,
+  turns
+} from "./support.js"
 
 /** How a server's answers look on the wire. */
 
@@ -65,6 +78,52 @@ describe("the header Server", () => {
         for (const text of [plain, requestText(undefined, { Origin: "http://elsewhere.example" })]) {
           assert.match((yield* ask(port, text)).head, /\r\nServer: ours\r\n/)
         }
+      })
+    )
+  )
+})
+
+describe("an answer to a request for a WebSocket", () => {
+  /** Timers are the test's, sockets are real. */
+  const timers = Effect.acquireRelease(
+    Effect.sync(() => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })),
+    () => Effect.sync(() => vi.useRealTimers())
+  )
+  const refusing = serve(echo, {
+    onRequest: () => Effect.succeed(HttpServerResponse.uint8Array(new Uint8Array(8_000_000), { status: 403 }))
+  })
+
+  it.live("has ten seconds to leave, and then its connection ends, read or not", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        yield* timers
+        const { port } = yield* refusing
+        const peer = yield* rawConnect(port)
+        yield* peer.write(requestText())
+        yield* peer.head
+        peer.socket.pause()
+        const open = handles()
+        vi.advanceTimersByTime(answerTime - 1)
+        yield* turns(50)
+        assert.deepStrictEqual(handles(), open)
+        vi.advanceTimersByTime(1)
+        peer.socket.resume()
+        assert.isBelow((yield* peer.rest).bytes.length, 8_000_000)
+      })
+    )
+  )
+
+  it.live("leaves no timer behind where it is read", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        yield* timers
+        const { port } = yield* refusing
+        const asked = Effect.scoped(ask(port, requestText()))
+        yield* asked
+        yield* turns(50)
+        const before = vi.getTimerCount()
+        yield* asked
+        yield* eventually(() => vi.getTimerCount() === before)
       })
     )
   )
