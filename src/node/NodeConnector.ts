@@ -121,8 +121,9 @@ const fixedBy = (options: ConnectorOptions, { secure }: Destination): string | u
   // It may hold a certificate of the client's, and nobody can look into it.
   (secure && options.tls?.secureContext !== undefined ? "tls.secureContext" : undefined)
 
+/** What is in the way is an option, and will be the next time: so says the code, where the cause says nothing. */
 const cannot = (operation: Operation, peer: string, cause: unknown) =>
-  new TransportError({ operation, peer, code: undefined, cause })
+  new TransportError({ operation, peer, code: codeOf(cause) ?? "ERR_CONNECTOR_OPTION", cause })
 
 const bracketed = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host)
 

@@ -6,7 +6,7 @@ import { createSecureContext, type TLSSocket } from "node:tls"
 import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Connection } from "effect-websockets"
+import { type Connection, Reconnecting } from "effect-websockets"
 import {
   connect,
   echo,
@@ -131,7 +131,8 @@ describe("a redirect", () => {
         ] as const
         for (const [option, options] of cases) {
           const error = yield* failureOf(connect(`ws://127.0.0.1:${port}`, {}, options))
-          assert.strictEqual(error._tag, "TransportError")
+          assert.strictEqual(error._tag === "TransportError" && error.code, "ERR_CONNECTOR_OPTION")
+          assert.isFalse(Reconnecting.isTransient(error))
           assert.include(
             error.message,
             `the server redirects there, and the connector's option ${option} is for one server`
