@@ -37,6 +37,16 @@ const invalid = (option: string, problem: string): Reason => ({ _tag: "InvalidOp
 const listOf = (values: HeaderValue | ReadonlyArray<HeaderValue>): ReadonlyArray<HeaderValue> =>
   typeof values === "string" || Redacted.isRedacted(values) ? [values] : values
 
+/** Both headers; of those with the same name, whatever its case, the latter's. */
+export const mergeHeaders = (
+  some: OfferOptions["headers"] = {},
+  others: OfferOptions["headers"] = {}
+): NonNullable<OfferOptions["headers"]> => {
+  const names = new Set(Object.keys(others).map((name) => name.toLowerCase()))
+  const rest = Object.entries(some).filter(([name]) => !names.has(name.toLowerCase()))
+  return { ...Object.fromEntries(rest), ...others }
+}
+
 /** Why a header of this name cannot be sent, as the end of a sentence. */
 const problemOf = (name: string): string | undefined => {
   const lower = name.toLowerCase()

@@ -524,6 +524,35 @@ describe("a target that is an Effect", () => {
       })
   )
 
+  it.scoped("may give headers beside those of the options, and in the place of those with their names", () =>
+    Effect.gen(function* () {
+      const { client, serve } = yield* makeNetwork
+      const headers: Array<Transport.HeaderList> = []
+      yield* serve(({ handshake: { request } }) => Effect.sync(() => headers.push(request.headers)))
+      const options = { headers: { "X-One": "1", "X-Token": ["old", "older"] }, userAgent: "test/1" }
+      for (const given of [{ headers: { "x-token": "new", "X-Two": "2" } }, { headers: undefined }, {}]) {
+        yield* Effect.provide(Reconnecting.run(Effect.succeed([uri, given]), stay, options), client)
+      }
+      assert.deepStrictEqual(
+        headers.map((all) => all.filter(([name]) => /^(x-|user-agent)/i.test(name))),
+        [
+          [
+            ["User-Agent", "test/1"],
+            ["X-One", "1"],
+            ["x-token", "new"],
+            ["X-Two", "2"]
+          ],
+          ...[1, 2].map(() => [
+            ["User-Agent", "test/1"] as const,
+            ["X-One", "1"] as const,
+            ["X-Token", "old"] as const,
+            ["X-Token", "older"] as const
+          ])
+        ]
+      )
+    })
+  )
+
   it.scoped("may give a URI alone; its failure is for good unless isTransient says otherwise", () =>
     Effect.gen(function* () {
       const { client, dialled, serve } = yield* makeNetwork
