@@ -15,6 +15,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ConcurrencyError } from "./ConcurrencyError.js"
 import type { Connection, Message } from "./Connection.js"
 import { ConnectionClosed, isClean } from "./ConnectionClosed.js"
+import { mergeHeaders } from "./offer.js"
 import { defaultSchedule, isTemporary, isTransient, retryAfter } from "./reconnectPolicy.js"
 import { milliseconds } from "./settings.js"
 import { type ConnectError, type ConnectOptions, connect, type WebSocketClient } from "./WebSocketClient.js"
@@ -41,9 +42,10 @@ export const makeState: Effect.Effect<SubscriptionRef.SubscriptionRef<State>> = 
 /**
  * Where to connect: a URI, or an Effect that is run for each attempt, for a
  * fresh token. It gives a URI or both arguments of `WebSocketClient.connect`,
- * whose options come on top of the others. What it acquires is released with
- * the connection. A failure of it is for good unless `isTransient` says
- * otherwise.
+ * whose options replace those that are given beside it, except that its
+ * `headers` are added and replace only those of the same name. What it acquires
+ * is released with the connection. A failure of it is for good unless
+ * `isTransient` says otherwise.
  */
 export type Target<E = never, R = never> =
   | string
@@ -56,7 +58,7 @@ export interface ReconnectOptions<E = never, R = never> extends ConnectOptions {
   readonly schedule?: Schedule.Schedule<unknown, ConnectError | ConnectionClosed | E, R> | undefined
   /** A connection that lasted so long was a good one, and the schedule starts over: 10 seconds. */
   readonly stableAfter?: Duration.DurationInput | undefined
-  /** The longest time that a server's `Retry-After` with a 503 is waited for: 5 minutes. */
+  /** The longest time that a server's `Retry-After` with a 503 or 429 is waited for: 5 minutes. */
   readonly maxRetryAfter?: Duration.DurationInput | undefined
   /** Whether another attempt may succeed where one failed so: `isTransient` of this module unless told otherwise. */
   readonly isTransient?: ((error: ConnectError | E) => boolean) | undefined
@@ -262,7 +264,7 @@ class Attempts<E, R, R2> {
       ? Effect.flatMap(target, (given) =>
           typeof given === "string" || given instanceof URL
             ? connect(given, options)
-            : connect(given[0], { ...options, ...given[1] })
+            : connect(given[0], { ...options, ...given[1], headers: mergeHeaders(options.headers, given[1].headers) })
         )
       : connect(target, options)
     return Effect.flatMap(Effect.scope, (scope) =>

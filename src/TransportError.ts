@@ -7,7 +7,9 @@ export type Operation = "connect" | "tls" | "handshake" | "stream"
  * The stream of bytes to a peer could not be had, or broke.
  *
  * `code` is the system's or TLS's word where it has one, as `ECONNREFUSED` or
- * `DEPTH_ZERO_SELF_SIGNED_CERT`; `peer` is the other end's host and port.
+ * `DEPTH_ZERO_SELF_SIGNED_CERT`, and `ERR_CONNECTOR_OPTION` where it is an
+ * option of the connector's that does not allow it; `peer` is the other end's
+ * host and port.
  */
 export class TransportError extends Data.TaggedError("TransportError")<{
   readonly operation: Operation

@@ -31,7 +31,8 @@ export interface ConnectOptions extends ConnectionOptions, OfferOptions {
   readonly compression?: Deflate.Compression | undefined
   /**
    * How many redirects are followed: 10. With 0 one is an answer like any other. None leads from `wss` to `ws`, and
-   * what only the first origin may know (the URI's user, `Authorization`, `Cookie`) goes to no other. RFC 9110 §15.4.
+   * what only the first origin may know (the URI's user, `Authorization`, `Cookie`, headers with a `Redacted` value)
+   * goes to no other. RFC 9110 §15.4.
    */
   readonly maxRedirects?: number | undefined
 }

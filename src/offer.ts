@@ -18,21 +18,44 @@ export interface OfferOptions {
   readonly origin?: string | undefined
   /** The header `User-Agent`: none unless told otherwise. */
   readonly userAgent?: string | undefined
-  /** Headers beside those of the handshake, each with one value or several; `Authorization` here wins over the URI's user. */
+  /**
+   * Headers beside those of the handshake, each with one value or several; `Authorization` here wins over the URI's
+   * user. Redirects to another origin leave `Authorization`, `Cookie` and each header with a `Redacted` value behind.
+   * `Proxy-Authorization` is none of them: the proxy's URI carries user and password.
+   */
   readonly headers?: Readonly<Record<string, HeaderValue | ReadonlyArray<HeaderValue>>> | undefined
 }
 
 /** What the handshake itself says, and what only a proxy or the transport may say. */
 const reserved = new Set(["host", "upgrade", "connection", "content-length", "transfer-encoding", "trailer", "expect"])
 
-/** What only the server that the user named may know: redirects to another origin leave it behind. */
-const credentials = new Set(["authorization", "cookie", "proxy-authorization"])
+/** What only the server that the user named may know, beside what is redacted: redirects to another origin leave it behind. */
+const credentials = new Set(["authorization", "cookie"])
 
 const invalid = (option: string, problem: string): Reason => ({ _tag: "InvalidOption", option, problem })
 
-const valuesOf = (values: HeaderValue | ReadonlyArray<HeaderValue>): ReadonlyArray<string> => {
-  const all = typeof values === "string" || Redacted.isRedacted(values) ? [values] : values
-  return all.map((value) => (Redacted.isRedacted(value) ? Redacted.value(value) : value))
+const listOf = (values: HeaderValue | ReadonlyArray<HeaderValue>): ReadonlyArray<HeaderValue> =>
+  typeof values === "string" || Redacted.isRedacted(values) ? [values] : values
+
+/** Both headers; of those with the same name, whatever its case, the latter's. */
+export const mergeHeaders = (
+  some: OfferOptions["headers"] = {},
+  others: OfferOptions["headers"] = {}
+): NonNullable<OfferOptions["headers"]> => {
+  const names = new Set(Object.keys(others).map((name) => name.toLowerCase()))
+  const rest = Object.entries(some).filter(([name]) => !names.has(name.toLowerCase()))
+  return { ...Object.fromEntries(rest), ...others }
+}
+
+/** Why a header of this name cannot be sent, as the end of a sentence. */
+const problemOf = (name: string): string | undefined => {
+  const lower = name.toLowerCase()
+  if (lower === "proxy-authorization") {
+    return `has ${name}, which the server would see instead of a proxy. Give user and password in the proxy's URI`
+  }
+  return reserved.has(lower) || lower.startsWith("sec-websocket-")
+    ? `has ${name}, which the handshake sends itself`
+    : undefined
 }
 
 /** The headers that the user asks for, or why they cannot be sent. */
@@ -48,12 +71,11 @@ const headersOf = (
   if (options.origin !== undefined) headers.push(["Origin", options.origin])
   if (options.userAgent !== undefined) headers.push(["User-Agent", options.userAgent])
   for (const [name, values] of given) {
-    const lower = name.toLowerCase()
-    if (reserved.has(lower) || lower.startsWith("sec-websocket-")) {
-      return invalid("headers", `has ${name}, which the handshake sends itself`)
-    }
-    if (isForeign && credentials.has(lower)) continue
-    for (const value of valuesOf(values)) headers.push([name, value])
+    const problem = problemOf(name)
+    if (problem !== undefined) return invalid("headers", problem)
+    const list = listOf(values)
+    if (isForeign && (credentials.has(name.toLowerCase()) || list.some(Redacted.isRedacted))) continue
+    for (const value of list) headers.push([name, Redacted.isRedacted(value) ? Redacted.value(value) : value])
   }
   for (const [name, value] of headers) {
     if (!isToken(name)) return invalid("headers", `has the name ${JSON.stringify(name)}, which is not a token`)

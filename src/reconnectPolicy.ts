@@ -6,7 +6,8 @@ import { HandshakeError } from "./HandshakeError.js"
 import { InvalidUri } from "./InvalidUri.js"
 import { ProxyError } from "./ProxyError.js"
 import * as CloseCode from "./protocol/CloseCode.js"
-import { only } from "./protocol/headers.js"
+import type { ResponseHead } from "./protocol/Handshake.js"
+import { all, only } from "./protocol/headers.js"
 import { codeOf, TransportError } from "./TransportError.js"
 
 /** What is worth another attempt, and when. */
@@ -41,6 +42,10 @@ export const defaultSchedule: Schedule.Schedule<number> = Schedule.unfold(0, (n)
 /** Answers that tell of a server, or of one before it, that is not well now. */
 const temporary = new Set([500, 502, 503, 504])
 
+/** Whether an answer may be another one later: also one of too many requests that says when. RFC 6585 §4. */
+const isPassingAnswer = ({ status, headers }: ResponseHead): boolean =>
+  temporary.has(status) || (status === 429 && all(headers, "retry-after").length > 0)
+
 /** The system's word for a network that fails, and not TLS's, node's or the HTTP parser's for something that will fail again. */
 const isOfNetwork = (code: string): boolean => /^E(?!PROTO$)[A-Z0-9]+$|^EAI_[A-Z]+$/.test(code)
 
@@ -56,7 +61,7 @@ const isPassingOfProxy = ({ reason }: ProxyError): boolean => {
     case "Broken":
       return isPassing(reason)
     case "Rejected":
-      return temporary.has(reason.response.status)
+      return isPassingAnswer(reason.response)
     case "InvalidProxy":
     case "SocksRejected":
     case "NotInstalled":
@@ -66,9 +71,9 @@ const isPassingOfProxy = ({ reason }: ProxyError): boolean => {
 
 /**
  * Whether an attempt that failed so may succeed later: the network failed or
- * ended the connection, `openTimeout` was up, or the answer was 500, 502, 503
- * or 504, a proxy's too. Not so: an invalid URI or option, another answer, a
- * redirect that is not followed, a certificate that
+ * ended the connection, `openTimeout` was up, or the answer was 500, 502, 503,
+ * 504 or a 429 with `Retry-After`, a proxy's too. Not so: an invalid URI or
+ * option, another answer, a redirect that is not followed, a certificate that
  * is not trusted, a server that speaks no TLS; and what is no error of ours.
  */
 export const isTransient = (error: unknown): boolean => {
@@ -78,7 +83,7 @@ export const isTransient = (error: unknown): boolean => {
   if (!(error instanceof HandshakeError)) return false
   switch (error.reason._tag) {
     case "Rejected":
-      return temporary.has(error.reason.response.status)
+      return isPassingAnswer(error.reason.response)
     case "Timeout":
       return true
     case "InvalidHeader":
@@ -112,12 +117,12 @@ export const isTemporary = ({ closure }: ConnectionClosed): boolean => {
   return comeBack.has(first?.code ?? CloseCode.AbnormalClosure)
 }
 
-/** The milliseconds that a server asks to be left alone with a 503, 0 where it asks for none. RFC 9110 §10.2.3. */
+/** The milliseconds that a server or proxy asks to be left alone with a 503 or 429, 0 where it asks for none. RFC 9110 §10.2.3. */
 export const retryAfter = (error: unknown, now: number): number => {
-  if (!(error instanceof HandshakeError) || error.reason._tag !== "Rejected") return 0
+  if (!(error instanceof HandshakeError || error instanceof ProxyError) || error.reason._tag !== "Rejected") return 0
   const { status, headers } = error.reason.response
   const value = only(headers, "retry-after")
-  if (status !== 503 || value === undefined) return 0
+  if ((status !== 503 && status !== 429) || value === undefined) return 0
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000
   const date = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(value) ? Date.parse(value) : now
   return Number.isNaN(date) ? 0 : Math.max(0, date - now)

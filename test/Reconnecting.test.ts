@@ -1,5 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Deferred, Duration, Effect, Exit, Fiber, Random, Ref, Schedule, Stream, TestClock } from "effect"
+import {
+  DateTime,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Random,
+  Ref,
+  Schedule,
+  Scope,
+  Stream,
+  TestClock
+} from "effect"
 import {
   Connection,
   ConnectionClosed,
@@ -8,7 +21,8 @@ import {
   ProxyError,
   Reconnecting,
   type Transport,
-  type TransportError
+  type TransportError,
+  WebSocketClient
 } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import { answer, broken, happensAfter, isRunning, makeNetwork } from "./reconnecting.js"
@@ -61,6 +75,8 @@ describe("an attempt that fails", () => {
     ...[200, 301, 400, 401, 403, 404, 426, 429, 501, 505].map(
       (status) => [`with ${status}`, "for good", rejected(status)] as const
     ),
+    ["with a 429 that says when", "transient", Effect.succeed(answer(429, [["Retry-After", "1"]]))],
+    ["with a 404 that says when", "for good", Effect.succeed(answer(404, [["Retry-After", "1"]]))],
     ["with a 101 that answers nothing", "for good", rejected(101)],
     ...["DEPTH_ZERO_SELF_SIGNED_CERT", "ERROR_IN_CERT_NOT_AFTER_FIELD", "CERT_HAS_EXPIRED", "EPROTO"].map(
       (code) => [`with ${code}`, "for good", Effect.fail(broken(code, "tls"))] as const
@@ -104,11 +120,13 @@ describe("an attempt that fails", () => {
     })
   )
 
-  const response = (status: number) => ({ status, headers: [] })
+  const response = (status: number, headers: Transport.HeaderList = []) => ({ status, headers })
   it.each<readonly [string, boolean, ProxyError["reason"]]>([
     ["cannot be reached", true, { _tag: "Unreachable", operation: "connect", code: "ECONNREFUSED", cause: undefined }],
     ["breaks off", true, { _tag: "Broken", code: undefined, cause: undefined }],
     ["answers with 503", true, { _tag: "Rejected", response: response(503) }],
+    ["answers with 429 and Retry-After", true, { _tag: "Rejected", response: response(429, [["Retry-After", "1"]]) }],
+    ["answers with 429 alone", false, { _tag: "Rejected", response: response(429) }],
     ["answers with 407", false, { _tag: "Rejected", response: response(407) }],
     ["is not trusted", false, { _tag: "Unreachable", operation: "tls", code: "CERT_HAS_EXPIRED", cause: undefined }],
     ["refuses by SOCKS", false, { _tag: "SocksRejected", answer: "no" }],
@@ -178,6 +196,8 @@ describe("Retry-After", () => {
     ["nonsense", 503, "soon", 2500],
     ["a negative number", 503, "-7", 2500],
     ["a day that no month has", 503, "Thu, 99 Jan 1970 00:00:09 GMT", 2500],
+    ["seconds", 429, "7", 7000],
+    ["nonsense", 429, "soon", 2500],
     ["seconds, but with another status", 500, "7", 2500]
   ]
   it.scoped.each(cases)("of %s with %s (%s) makes the next attempt wait %s ms", ([, status, value, expected]) =>
@@ -186,6 +206,32 @@ describe("Retry-After", () => {
       script.push(Effect.succeed(answer(status, [["Retry-After", value]])))
       const program = yield* running(Effect.provide(Reconnecting.run(uri, stay), client))
       yield* happensAfter(pass, expected, () => dialled.length === 2)
+      yield* Fiber.interrupt(program)
+    })
+  )
+
+  it.scoped("of a proxy is waited for too", () =>
+    Effect.gen(function* () {
+      const { client, dialled, script } = yield* makeNetwork
+      const reason = { _tag: "Rejected", response: answer(503, [["Retry-After", "7"]]).response } as const
+      script.push(Effect.fail(new ProxyError({ proxy: "http://proxy", reason })))
+      const program = yield* running(Effect.provide(Reconnecting.run(uri, stay), client))
+      yield* happensAfter(pass, 7000, () => dialled.length === 2)
+      yield* Fiber.interrupt(program)
+    })
+  )
+
+  it.scoped("of a server that has as many connections of an address as it takes is waited for", () =>
+    Effect.gen(function* () {
+      const { client, dialled, serve } = yield* makeNetwork
+      yield* serve(stay, { maxConnectionsPerKey: 1, connectionKey: () => Effect.succeed("ada") })
+      const other = yield* Scope.make()
+      yield* WebSocketClient.connect(uri).pipe(Effect.provide(client), Scope.extend(other))
+      const program = yield* running(Effect.provide(Reconnecting.run(uri, stay), client))
+      assert.isTrue(isRunning(program))
+      yield* Scope.close(other, Exit.void)
+      yield* happensAfter(pass, 5000, () => dialled.length === 3)
+      assert.isTrue(isRunning(program))
       yield* Fiber.interrupt(program)
     })
   )
@@ -476,6 +522,35 @@ describe("a target that is an Effect", () => {
         yield* Fiber.interrupt(program)
         assert.strictEqual(held, 0)
       })
+  )
+
+  it.scoped("may give headers beside those of the options, and in the place of those with their names", () =>
+    Effect.gen(function* () {
+      const { client, serve } = yield* makeNetwork
+      const headers: Array<Transport.HeaderList> = []
+      yield* serve(({ handshake: { request } }) => Effect.sync(() => headers.push(request.headers)))
+      const options = { headers: { "X-One": "1", "X-Token": ["old", "older"] }, userAgent: "test/1" }
+      for (const given of [{ headers: { "x-token": "new", "X-Two": "2" } }, { headers: undefined }, {}]) {
+        yield* Effect.provide(Reconnecting.run(Effect.succeed([uri, given]), stay, options), client)
+      }
+      assert.deepStrictEqual(
+        headers.map((all) => all.filter(([name]) => /^(x-|user-agent)/i.test(name))),
+        [
+          [
+            ["User-Agent", "test/1"],
+            ["X-One", "1"],
+            ["x-token", "new"],
+            ["X-Two", "2"]
+          ],
+          ...[1, 2].map(() => [
+            ["User-Agent", "test/1"] as const,
+            ["X-One", "1"] as const,
+            ["X-Token", "old"] as const,
+            ["X-Token", "older"] as const
+          ])
+        ]
+      )
+    })
   )
 
   it.scoped("may give a URI alone; its failure is for good unless isTransient says otherwise", () =>

@@ -150,6 +150,11 @@ describe("options", () => {
       { headers: { "Sec-WebSocket-Key": "x" } },
       "has Sec-WebSocket-Key, which the handshake"
     ],
+    [
+      "a header for a proxy",
+      { headers: { "proxy-authorization": "Basic x" } },
+      "has proxy-authorization, which the server would see instead of a proxy. Give user and password in the proxy's URI"
+    ],
     ["an origin with a line break", { origin: "x\r\ny" }, "headers has a value of Origin"],
     ["a subprotocol with a blank", { subprotocols: ["a b"] }, "subprotocols must be"],
     ["a subprotocol twice", { subprotocols: ["a", "a"] }, "subprotocols must be"]

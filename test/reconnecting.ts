@@ -1,6 +1,13 @@
 import { assert } from "@effect/vitest"
 import { Clock, Context, Effect, Exit, Layer, Logger, Scope } from "effect"
-import { type Connection, Transport, TransportError, WebSocketClient, WebSocketServer } from "effect-websockets"
+import {
+  type Connection,
+  type ProxyError,
+  Transport,
+  TransportError,
+  WebSocketClient,
+  WebSocketServer
+} from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import { replacing, settle } from "./support.js"
 
@@ -15,7 +22,7 @@ export const answer = (status: number, headers: Transport.HeaderList = []): Tran
   body: new Uint8Array(0)
 })
 
-type Attempt = Effect.Effect<Transport.Reply, TransportError, Scope.Scope>
+type Attempt = Effect.Effect<Transport.Reply, TransportError | ProxyError, Scope.Scope>
 
 /** A stream that breaks once so many bytes have gone over it, both ways counted together. */
 const breaking = (stream: Transport.ByteStream, bytes: number): Transport.ByteStream => {

@@ -1,7 +1,7 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http"
 import { isIP, type LookupFunction, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { TLSSocket } from "node:tls"
+import { checkServerIdentity, TLSSocket } from "node:tls"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
@@ -52,9 +52,12 @@ export const maxBody = 1_048_576
  * through the proxies that `NodeProxy` names; brings compressors for those
  * that want them.
  *
- * Options that say where to connect, the server's name and the client's own
- * certificate are for the server of the URI: redirects to another origin are
- * not followed where the first is fixed, and go without the others.
+ * Options that say where to connect, the server's name and what the client
+ * shows of itself (certificate, session, shared key) are for the server of the
+ * URI: redirects to another origin are not followed where the first is fixed
+ * or `tls.secureContext` may hold a certificate, and go without the others.
+ * There a certificate has to be right for its host and for the option
+ * `tls.checkServerIdentity`.
  */
 export const layerWith = (options: ConnectorOptions): Layer.Layer<Connector> =>
   Layer.merge(
@@ -83,8 +86,8 @@ const exchange = Effect.fnUntraced(function* (
   request: RequestHead
 ) {
   const isForeign = destination.isForeign === true
-  const fixed = (["host", "port", "path", "duplex"] as const).find((name) => options[name] !== undefined)
-  if (isForeign && fixed !== undefined) {
+  const fixed = isForeign ? fixedBy(options, destination) : undefined
+  if (fixed !== undefined) {
     const problem = `the server redirects there, and the connector's option ${fixed} is for one server. Connect there with another connector`
     return yield* cannot("connect", authorityOf(destination), new Error(problem))
   }
@@ -112,8 +115,15 @@ const exchange = Effect.fnUntraced(function* (
   return yield* dialling.reply
 })
 
+/** The option that is for the server of the URI alone and cannot be left out for another. */
+const fixedBy = (options: ConnectorOptions, { secure }: Destination): string | undefined =>
+  (["host", "port", "path", "duplex"] as const).find((name) => options[name] !== undefined) ??
+  // It may hold a certificate of the client's, and nobody can look into it.
+  (secure && options.tls?.secureContext !== undefined ? "tls.secureContext" : undefined)
+
+/** What is in the way is an option, and will be the next time: so says the code, where the cause says nothing. */
 const cannot = (operation: Operation, peer: string, cause: unknown) =>
-  new TransportError({ operation, peer, code: undefined, cause })
+  new TransportError({ operation, peer, code: codeOf(cause) ?? "ERR_CONNECTOR_OPTION", cause })
 
 const bracketed = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host)
 
@@ -137,11 +147,14 @@ const once = (
     (taken) => Effect.sync(() => taken?.destroy())
   )
 
-/** What is meant for the first server only, and what only that one may be shown. */
+/** Leaves out what is meant for the first server only, and what only that one may be shown. */
 const tlsFor = (tls: ClientTls, isForeign: boolean): ClientTls => {
   if (!isForeign) return tls
-  const { servername, cert, key, pfx, passphrase, ...others } = tls
-  return others
+  const { servername, cert, key, pfx, passphrase, session, pskCallback, ...others } = tls
+  const { clientCertEngine, privateKeyEngine, privateKeyIdentifier, checkServerIdentity: check, ...rest } = others
+  if (check === undefined) return rest
+  // A check that was made for the first server's name may take anything for another's.
+  return { ...rest, checkServerIdentity: (host, shown) => checkServerIdentity(host, shown) ?? check(host, shown) }
 }
 
 class Dialling {

@@ -2,7 +2,7 @@ import { createServer, type LookupFunction, connect as netConnect } from "node:n
 import { createServer as createTlsServer, type TLSSocket } from "node:tls"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Layer, Redacted } from "effect"
-import { type Connection, WebSocketClient } from "effect-websockets"
+import { type Connection, Reconnecting, WebSocketClient } from "effect-websockets"
 import { NodeConnector } from "effect-websockets/node"
 import type { SignOptions } from "../support/certificates.js"
 import { connect, duplexPair, echo, eventually, failureOf, leavesNothing, listening, serve, signer } from "./support.js"
@@ -236,9 +236,11 @@ describe("other ways", () => {
       Effect.gen(function* () {
         const server = yield* serve(echo)
         const duplex = netConnect(server.port, "127.0.0.1")
-        const again = Effect.map(failureOf(connect("ws://localhost", {}, { duplex })), ({ message }) =>
-          assert.include(message, "the stream given as the option duplex was used before, or is closed")
-        )
+        const again = Effect.map(failureOf(connect("ws://localhost", {}, { duplex })), (error) => {
+          assert.include(error.message, "the stream given as the option duplex was used before, or is closed")
+          assert.strictEqual(codeOf(error), "ERR_CONNECTOR_OPTION")
+          assert.isFalse(Reconnecting.isTransient(error))
+        })
         yield* Effect.scoped(
           Effect.gen(function* () {
             const connection = yield* connect("ws://localhost", {}, { duplex })

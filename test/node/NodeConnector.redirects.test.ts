@@ -2,12 +2,23 @@ import { createServer as createHttpServer } from "node:http"
 import { createServer as createHttpsServer } from "node:https"
 import { connect as netConnect } from "node:net"
 import { join } from "node:path"
-import type { TLSSocket } from "node:tls"
+import { createSecureContext, type TLSSocket } from "node:tls"
 import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Connection } from "effect-websockets"
-import { connect, echo, failureOf, folder, leavesNothing, listening, rawServer, serve, signer } from "./support.js"
+import { type Connection, Reconnecting } from "effect-websockets"
+import {
+  connect,
+  echo,
+  failureOf,
+  folder,
+  leavesNothing,
+  listening,
+  type Pair,
+  rawServer,
+  serve,
+  signer
+} from "./support.js"
 
 const echoes = (connection: Connection.Connection) =>
   Effect.gen(function* () {
@@ -48,8 +59,9 @@ describe("a redirect", () => {
         const { ca, sign } = yield* signer
         const pair = yield* Effect.promise(() => sign({ names: ["one.example"] }))
         const own = yield* Effect.promise(() => sign({ names: ["ada"], isClient: true }))
+        const foreign = yield* Effect.promise(() => sign({ names: ["localhost"] }))
         const seen: Array<readonly [name: unknown, shown: number]> = []
-        const secure = (location: () => string) =>
+        const secure = (pair: Pair, location: () => string) =>
           listening(() =>
             createHttpsServer({ ...pair, ca, requestCert: true, rejectUnauthorized: false }).on(
               "upgrade",
@@ -62,23 +74,43 @@ describe("a redirect", () => {
               }
             )
           )
-        const other = yield* secure(() => "ws://insecure.example")
-        const first = yield* secure(() => `wss://localhost:${other.port}`)
+        const other = yield* secure(foreign, () => "ws://insecure.example")
+        const first = yield* secure(pair, () => `wss://localhost:${other.port}`)
         const tls = { ca, ...own, servername: "one.example" }
-        const within = yield* failureOf(connect(`wss://127.0.0.1:${first.port}`, {}, { tls }))
-        assert.include(within.message, "is not in the cert's altnames")
-        const error = yield* failureOf(
-          connect(`wss://127.0.0.1:${first.port}`, {}, { tls: { ...tls, checkServerIdentity: () => undefined } })
-        )
+        const error = yield* failureOf(connect(`wss://127.0.0.1:${first.port}`, {}, { tls }))
         assert.strictEqual(error._tag === "HandshakeError" && error.reason._tag, "InsecureRedirect")
         assert.deepStrictEqual(
           seen.map(([name, shown]) => [name, shown > 0]),
           [
             ["one.example", true],
-            ["one.example", true],
             ["localhost", false]
           ]
         )
+      })
+    )
+  )
+
+  it.live("C4: leads to another server only if its certificate is right for its host and for checkServerIdentity", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { ca, sign } = yield* signer
+        const tls = yield* Effect.promise(() => sign({ names: ["one.example"] }))
+        const right = yield* Effect.promise(() => sign({ names: ["localhost"] }))
+        const elsewhere = (pair: Pair) => serve(echo, { listen: { port: 0, host: "127.0.0.1", tls: pair } })
+        const checked: Array<string> = []
+        const asking = (pair: Pair, checkServerIdentity: (host: string) => Error | undefined) =>
+          Effect.gen(function* () {
+            const { port } = yield* elsewhere(pair)
+            const onRequest = () => Effect.succeed(HttpServerResponse.redirect(`wss://localhost:${port}/`))
+            const first = yield* serve(echo, { listen: { port: 0, host: "127.0.0.1", tls }, onRequest })
+            return yield* connect(`wss://127.0.0.1:${first.port}`, {}, { tls: { ca, checkServerIdentity } })
+          })
+        const lenient = (host: string) => void checked.push(host)
+        yield* Effect.flatMap(asking(right, lenient), echoes)
+        assert.deepStrictEqual(checked, ["127.0.0.1", "localhost"])
+        assert.include((yield* failureOf(asking(tls, lenient))).message, "is not in the cert's altnames")
+        const strict = (host: string) => (host === "localhost" ? new Error("not that one") : undefined)
+        assert.include((yield* failureOf(asking(right, strict))).message, "not that one")
       })
     )
   )
@@ -99,12 +131,35 @@ describe("a redirect", () => {
         ] as const
         for (const [option, options] of cases) {
           const error = yield* failureOf(connect(`ws://127.0.0.1:${port}`, {}, options))
-          assert.strictEqual(error._tag, "TransportError")
+          assert.strictEqual(error._tag === "TransportError" && error.code, "ERR_CONNECTOR_OPTION")
+          assert.isFalse(Reconnecting.isTransient(error))
           assert.include(
             error.message,
             `the server redirects there, and the connector's option ${option} is for one server`
           )
         }
+      })
+    )
+  )
+
+  it.live("C4: to another server over TLS is not followed with a context that may hold our certificate", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { ca, sign } = yield* signer
+        const pair = yield* Effect.promise(() => sign({ names: ["localhost"] }))
+        const own = yield* Effect.promise(() => sign({ names: ["ada"], isClient: true }))
+        const other = yield* serve(echo, { listen: { port: 0, host: "127.0.0.1", tls: pair } })
+        const { port } = yield* redirecting(`wss://localhost:${other.port}`)
+        const secureContext = createSecureContext({ ca, ...own })
+        const error = yield* failureOf(connect(`ws://127.0.0.1:${port}`, {}, { tls: { secureContext } }))
+        assert.strictEqual(
+          error.message,
+          `cannot connect to localhost:${other.port}: the server redirects there, and the connector's option tls.secureContext is for one server. Connect there with another connector`
+        )
+        yield* Effect.flatMap(connect(`wss://localhost:${other.port}`, {}, { tls: { secureContext } }), echoes)
+        const plain = yield* serve(echo)
+        const unencrypted = yield* redirecting(`ws://localhost:${plain.port}`)
+        yield* Effect.flatMap(connect(`ws://127.0.0.1:${unencrypted.port}`, {}, { tls: { secureContext } }), echoes)
       })
     )
   )

@@ -229,6 +229,7 @@ describe("TLS", () => {
       Effect.gen(function* () {
         const error = transportError(yield* failure("wss://localhost", {}, { tls: { cert: "none", key: "none" } }))
         assert.strictEqual(error.operation, "tls")
+        assert.match(error.code ?? "", /^ERR_OSSL_PEM/)
       })
     )
   )

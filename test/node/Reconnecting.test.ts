@@ -1,4 +1,4 @@
-import { createServer } from "node:net"
+import { connect, createServer } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Queue, Schedule, Scope, Stream } from "effect"
 import { type Connection, ConnectionClosed, Reconnecting, WebSocketClient } from "effect-websockets"
@@ -113,6 +113,23 @@ describe("a connection over a socket", () => {
         yield* Fiber.interrupt(program)
         assert.strictEqual(ConnectionClosed.code(yield* Deferred.await(ended)), 1000)
       }).pipe(Effect.provide(client))
+    )
+  )
+})
+
+describe("a stream that is given to a connector", () => {
+  it.live("carries one connection, and the attempt at a second is the last", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { port } = yield* serve(({ close }) => close({ code: 1012 }))
+        const once = NodeConnector.layerWith({ duplex: connect(port, "127.0.0.1") })
+        const error = yield* Effect.flip(
+          Reconnecting.run("ws://localhost", ({ closed }) => closed, { schedule }).pipe(
+            Effect.provide(WebSocketClient.layer.pipe(Layer.provide(once)))
+          )
+        )
+        assert.include(error.message, "the stream given as the option duplex was used before")
+      })
     )
   )
 })
