@@ -43,7 +43,7 @@ import type { WebSocketClient } from "./WebSocketClient.js"
  * | 1 | number, then 0 or 16 bytes | client | hello, first: so many messages were received in this session, or begin one |
  * | 2 | number, 16 bytes | server | welcome, first: so many messages were received, this is the session |
  * | 3 | number | both | the next message of the program has this number; they are counted from 1 |
- * | 4 | number | both | all messages up to this number were received |
+ * | 4 | number | both | all messages up to this number were taken by the program |
  * | 5 | none | server | first: the session is unknown; the connection is then closed with 1008 |
  *
  * The client's hello comes before anything else and the server's answer
@@ -51,6 +51,14 @@ import type { WebSocketClient } from "./WebSocketClient.js"
  * message that the other has not received, and sends from there; the order on
  * a connection says the numbers of the others. A message whose number has come
  * before is dropped. Whatever does not fit is answered by closing with 1002.
+ *
+ * Neither side ever stops reading, as acknowledgements come behind messages.
+ * What a program is slow to take is not acknowledged and so fills the replay
+ * buffer of the other end, whose `send` waits. A peer that sends on all the
+ * same is closed with 1008 once twice `maxReplayBytes` and
+ * `receiveHighWaterMark` of our own wait to be taken: where one end has much
+ * more than the other's `maxReplayBytes`, the other needs it too. As anywhere,
+ * two programs that only send while neither takes anything wait for each other.
  *
  * How a connection ends decides about the session. It goes on after 1001, 1006
  * and 1011 to 1014, and is over after all others, 1000 among them.
@@ -91,7 +99,7 @@ export interface ResumableConnection
 
 /** How much is kept for a peer that is away. */
 export interface SessionOptions {
-  /** Bytes of sent messages that the peer has not acknowledged, 64 charged for each beside its content: 1,048,576. */
+  /** Bytes of sent messages that the peer's program has not taken, 64 charged for each beside its content: 1,048,576. */
   readonly maxReplayBytes?: number | undefined
   /** The same as a count: 4,096. */
   readonly maxReplayMessages?: number | undefined
@@ -100,7 +108,11 @@ export interface SessionOptions {
    * waits, or the session ends with a gap. `suspend` unless told otherwise.
    */
   readonly whenFull?: "suspend" | "end" | undefined
-  /** Bytes of messages that may wait to be taken before reading stops, 64 charged for each beside its content: 262,144. */
+  /**
+   * Bytes of messages that may wait to be taken beside twice `maxReplayBytes`,
+   * 64 charged for each beside its content: 262,144. A client's connections
+   * stop reading at it too, as `Connection` says.
+   */
   readonly receiveHighWaterMark?: number | undefined
   /** How long `close` and leaving the scope may take to send what is kept: 10 seconds. */
   readonly closeTimeout?: Duration.DurationInput | undefined

@@ -14,8 +14,8 @@ export type Envelope =
   | { readonly _tag: "Welcome"; readonly received: number; readonly session: Uint8Array }
   /** The next message has this number. */
   | { readonly _tag: "From"; readonly number: number }
-  /** All messages up to this number have been received. */
-  | { readonly _tag: "Ack"; readonly received: number }
+  /** All messages up to this number have been taken by the program, and need not be kept. */
+  | { readonly _tag: "Ack"; readonly taken: number }
   /** The server's other answer: it does not know the session. */
   | { readonly _tag: "Unknown" }
 
@@ -76,7 +76,7 @@ export const encode = (envelope: Envelope): string | Uint8Array => {
     case "From":
       return writeNumber(FROM, envelope.number, undefined)
     case "Ack":
-      return writeNumber(ACK, envelope.received, undefined)
+      return writeNumber(ACK, envelope.taken, undefined)
     case "Unknown":
       return Uint8Array.of(UNKNOWN)
   }
@@ -106,7 +106,7 @@ export const decode = (message: string | Uint8Array): Envelope | Violation => {
       return rest === sessionLength ? { _tag: "Welcome", received: value, session: session() } : badSession(rest)
     default:
       if (rest > 0) return malformed(`${rest} bytes behind its number`)
-      if (tag === ACK) return { _tag: "Ack", received: value }
+      if (tag === ACK) return { _tag: "Ack", taken: value }
       return value > 0 ? { _tag: "From", number: value } : malformed("messages are counted from 1")
   }
 }

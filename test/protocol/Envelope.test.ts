@@ -18,8 +18,8 @@ const written: ReadonlyArray<readonly [Envelope.Envelope, string]> = [
   [{ _tag: "Welcome", received: 128, session }, "028001000102030405060708090a0b0c0d0e0f"],
   [{ _tag: "From", number: 1 }, "0301"],
   [{ _tag: "From", number: 16_384 }, "03808001"],
-  [{ _tag: "Ack", received: 300 }, "04ac02"],
-  [{ _tag: "Ack", received: Number.MAX_SAFE_INTEGER }, "04ffffffffffffff0f"],
+  [{ _tag: "Ack", taken: 300 }, "04ac02"],
+  [{ _tag: "Ack", taken: Number.MAX_SAFE_INTEGER }, "04ffffffffffffff0f"],
   [{ _tag: "Unknown" }, "05"]
 ]
 
@@ -49,7 +49,7 @@ const envelope: fc.Arbitrary<Envelope.Envelope> = fc.oneof(
     .map(([received, session]) => ({ _tag: "Hello" as const, received, session })),
   fc.tuple(number, id).map(([received, session]) => ({ _tag: "Welcome" as const, received, session })),
   number.map((number) => ({ _tag: "From" as const, number: Math.max(1, number) })),
-  number.map((received) => ({ _tag: "Ack" as const, received })),
+  number.map((taken) => ({ _tag: "Ack" as const, taken })),
   fc.constant({ _tag: "Unknown" as const })
 )
 
