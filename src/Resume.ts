@@ -20,7 +20,7 @@ import { type Close, type Violation, violation } from "./protocol/Frame.js"
 import * as Reconnecting from "./Reconnecting.js"
 import { type Parts, Session } from "./session.js"
 import { endedWith, gap, type State } from "./sessionState.js"
-import { makeStore, type SessionStore } from "./sessionStore.js"
+import { makeStore, type SessionStore, serve } from "./sessionStore.js"
 import { defaults as connectionDefaults, milliseconds, positive } from "./settings.js"
 import type { WebSocketClient } from "./WebSocketClient.js"
 
@@ -302,6 +302,16 @@ export const layer = (options: StoreOptions = {}): Layer.Layer<Sessions> =>
     })
   )
 
+export interface HandlerOptions<R = never> extends SessionOptions {
+  /**
+   * Whose the session is, such as the name of the principal that `onRequest`
+   * has found: run for every connection with its services. To a connection of
+   * anybody else, by `Equal.equals`, the session is unknown. Without it, a
+   * session is of whoever has its identifier.
+   */
+  readonly owner?: Effect.Effect<unknown, never, R> | undefined
+}
+
 const noHello = violation(CloseCode.PolicyViolation, "no hello within 10 seconds")
 const unknown: Close = {
   code: CloseCode.PolicyViolation,
@@ -317,10 +327,17 @@ const unknown: Close = {
  * closes a connection, with 1000, 1001 or 1011, once the client has been sent
  * everything; a client that is away has until the session expires to come for
  * it. A session that expires ends as its last connection did.
+ *
+ * Only this handler goes on with the sessions that it has begun, whatever else
+ * is served from the same layer: make it once, not for each connection. Where
+ * clients are told apart, say by whom with `owner`.
  */
-export const handler =
-  <A, E, R>(handle: (connection: ResumableConnection) => Effect.Effect<A, E, R>, options: SessionOptions = {}) =>
-  (connection: Connection): Effect.Effect<void, ConnectionClosed, Sessions | Exclude<R, Scope.Scope>> =>
+export const handler = <A, E, R, R2 = never>(
+  handle: (connection: ResumableConnection) => Effect.Effect<A, E, R>,
+  options: HandlerOptions<R2> = {}
+) => {
+  const self = {}
+  return (connection: Connection): Effect.Effect<void, ConnectionClosed, Sessions | Exclude<R, Scope.Scope> | R2> =>
     Effect.gen(function* () {
       const { store } = yield* Sessions
       const hello = yield* first(connection, noHello)
@@ -332,13 +349,15 @@ export const handler =
         yield* connection.close(Envelope.neverSent)
         return
       }
+      const keeper = { handler: self, owner: yield* options.owner ?? Effect.void }
       const { id, session } =
         hello.session === undefined
           ? yield* store.open(
+              keeper,
               (onOver) => makeSession(options, { role: "server", survives, abandon: Effect.void, onOver }),
               (session) => serve(session, handle)
             )
-          : { id: hello.session, session: store.find(hello.session) }
+          : { id: hello.session, session: store.find(hello.session, keeper) }
       if (session === undefined) {
         yield* connection.send(Envelope.encode({ _tag: "Unknown" }))
         yield* connection.close(unknown)
@@ -351,30 +370,8 @@ export const handler =
         Effect.onExit((exit) => Effect.sync(() => store.isAway(session, Exit.isSuccess(exit) ? exit.value : undefined)))
       )
     })
+}
 
 /** A session that ends goes on until its client has confirmed that it has everything. */
 const survives = (closed: ConnectionClosed, isEnding: boolean): boolean =>
   isEnding ? closed.closure.received === undefined : Reconnecting.isTemporary(closed)
-
-const serve = <A, E, R>(session: Session, handle: (connection: ResumableConnection) => Effect.Effect<A, E, R>) =>
-  Effect.scoped(Effect.suspend(() => handle(session))).pipe(
-    Effect.exit,
-    Effect.onExit((ended) =>
-      Effect.suspend(() => {
-        const exit = Exit.flatten(ended)
-        const code = Exit.isSuccess(exit)
-          ? CloseCode.NormalClosure
-          : Cause.isInterruptedOnly(exit.cause)
-            ? CloseCode.GoingAway
-            : CloseCode.InternalError
-        session.finish({ code, reason: "" })
-        if (Exit.isSuccess(exit) || code !== CloseCode.InternalError) return Effect.void
-        const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
-        // A handler that fails with its session's end has ended normally.
-        return failure instanceof ConnectionClosed && failure.closure === session.closure
-          ? Effect.void
-          : Effect.logError("a session's handler failed", exit.cause)
-      })
-    ),
-    Effect.asVoid
-  )

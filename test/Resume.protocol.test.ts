@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Schedule, TestClock } from "effect"
+import { Data, Deferred, Duration, Effect, Layer, Schedule, TestClock } from "effect"
 import { type Connection, ConnectionClosed, Resume, WebSocketClient } from "effect-websockets"
 import * as Envelope from "../src/protocol/Envelope.js"
 import { makeSessions } from "./resuming.js"
@@ -249,6 +249,55 @@ describe("a server of sessions", () => {
       // 49,200 bytes of 164 each.
       assert.lengthOf(yield* sessions[0]!.receiveAll, 300)
       assert.strictEqual((yield* Effect.flip(sessions[0]!.receive))._tag, "ConnectionClosed")
+    })
+  )
+})
+
+describe("a session of somebody", () => {
+  /** Asks for a session as somebody, from one of two handlers, and gives the answer. */
+  const asking = Effect.gen(function* () {
+    const { client, serve } = yield* makeSessions
+    const sessions = yield* Layer.build(Resume.layer())
+    let name = "Ada"
+    const options = { owner: Effect.sync(() => (name === "" ? undefined : Data.struct({ name }))) }
+    const handlers = [
+      Resume.handler(({ closed }) => closed, options),
+      Resume.handler(({ closed }) => closed, options)
+    ] as const
+    let handler: (typeof handlers)[number] = handlers[0]
+    yield* serve((connection) => Effect.provide(handler(connection), sessions), {
+      subprotocols: [Resume.subprotocol]
+    })
+    return {
+      handlers,
+      ask: (session: Uint8Array | undefined, by: string, served = handlers[0]) =>
+        Effect.gen(function* () {
+          name = by
+          handler = served
+          const connection = yield* Effect.provide(WebSocketClient.connect(uri, connectOptions), client)
+          yield* say(connection, { _tag: "Hello", received: 0, session })
+          return yield* hear(connection)
+        })
+    }
+  })
+
+  it.scoped("is unknown to everybody else, and goes on for its owner", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* asking
+      const welcome = yield* ask(undefined, "Ada")
+      assert.ok(welcome._tag === "Welcome")
+      for (const other of ["Bob", ""]) assert.strictEqual((yield* ask(welcome.session, other))._tag, "Unknown")
+      assert.deepStrictEqual(yield* ask(welcome.session, "Ada"), welcome)
+    })
+  )
+
+  it.scoped("is unknown to another handler with the same sessions", () =>
+    Effect.gen(function* () {
+      const { ask, handlers } = yield* asking
+      const welcome = yield* ask(undefined, "Ada", handlers[1])
+      assert.ok(welcome._tag === "Welcome")
+      assert.strictEqual((yield* ask(welcome.session, "Ada", handlers[0]))._tag, "Unknown")
+      assert.deepStrictEqual(yield* ask(welcome.session, "Ada", handlers[1]), welcome)
     })
   )
 })
