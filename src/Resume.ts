@@ -180,6 +180,8 @@ const noWelcome = violation(CloseCode.TryAgainLater, "no welcome within 10 secon
  *
  * Fails as `Reconnecting.run` does where there never was a connection. Later
  * such a failure ends the session, and is the cause in its `ConnectionClosed`.
+ * So is a defect of `options` or the target, which is logged; before, it is
+ * one of this effect.
  *
  * The identifier of the session lets whoever knows it take the session over:
  * outside of tests it should only travel over `wss`.
@@ -230,15 +232,13 @@ export const connect = <E = never, R = never, R2 = never>(
       isTemporary: (closed) => !session.isEnding && isTemporary(closed)
     }).pipe(
       Effect.onExit((exit) => {
-        const closed = last ?? endedWith({ initiator: "local" })
-        const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
-        const end = Option.match(failure, {
-          onNone: () => closed,
-          onSome: (error) =>
-            error instanceof ConnectionClosed ? error : endedWith({ cause: { _tag: "TransportError", error } })
-        })
-        const outcome = Option.isSome(failure) ? Deferred.fail(opened, failure.value) : Deferred.fail(opened, closed)
-        return Effect.zipRight(session.end(end), outcome)
+        const isInterrupted = Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
+        const cause =
+          Exit.isFailure(exit) && !isInterrupted ? exit.cause : Cause.fail(last ?? endedWith({ initiator: "local" }))
+        return Effect.zipRight(
+          session.end(endOf(cause)),
+          Effect.flatMap(Deferred.failCause(opened, cause), (isTold) => (isTold ? Effect.void : logDefect(cause)))
+        )
       })
     )
     yield* Effect.acquireRelease(
@@ -255,6 +255,16 @@ export const connect = <E = never, R = never, R2 = never>(
     yield* Deferred.await(opened)
     return session
   })
+
+/** How a session ends whose client makes no more connections. */
+const endOf = (cause: Cause.Cause<unknown>): ConnectionClosed => {
+  const error = Cause.squash(cause)
+  return error instanceof ConnectionClosed ? error : endedWith({ cause: { _tag: "TransportError", error } })
+}
+
+/** Where a session has begun nobody waits for a defect of what looks for its next connection. */
+const logDefect = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Option.isSome(Cause.dieOption(cause)) ? Effect.logError("a session's client died", cause) : Effect.void
 
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, i) => byte === b[i])
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
+  Cause,
   Deferred,
   Duration,
   Effect,
@@ -7,6 +8,7 @@ import {
   Fiber,
   Layer,
   Logger,
+  Option,
   Random,
   Ref,
   Schedule,
@@ -551,6 +553,42 @@ describe("connecting", () => {
       const { cause } = (yield* near.closed).closure
       assert.ok(cause?._tag === "TransportError" && cause.error instanceof HandshakeError)
       assert.include((yield* Effect.flip(near.receive)).message, "status 404")
+    })
+  )
+
+  const defects: ReadonlyArray<readonly [string, Reconnecting.Target, Reconnecting.ReconnectOptions, string]> = [
+    ["the target", Effect.die(new Error("my bug")), {}, "my bug"],
+    ["an option", uri, { ...soon, pingInterval: 0 }, "pingInterval"],
+    ["an option of its own", uri, { ...soon, stableAfter: -1 }, "stableAfter"]
+  ]
+  it.scoped.each(defects)("is a defect where %s is wrong", ([, target, { subprotocols: _, ...options }, sentence]) =>
+    Effect.gen(function* () {
+      const { client, serveSessions } = yield* makeSessions
+      yield* serveSessions(stay)
+      const exit = yield* Effect.exit(Effect.provide(Effect.scoped(Resume.connect(target, options)), client))
+      const defect = Exit.isFailure(exit) ? Option.getOrNull(Cause.dieOption(exit.cause)) : null
+      assert.instanceOf(defect, Error)
+      assert.include(String(defect), sentence)
+    })
+  )
+
+  it.scoped("again with a defect ends the session, which says it, and is logged", () =>
+    Effect.gen(function* () {
+      const { client, serveSessions, wires } = yield* makeSessions
+      yield* serveSessions(stay)
+      let calls = 0
+      const target = Effect.suspend(() => (calls++ === 0 ? Effect.succeed(uri) : Effect.die(new Error("my bug"))))
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void logged.push(message))
+      const connecting = Resume.connect(target, soon)
+      const near = yield* connecting.pipe(
+        Effect.provide(client),
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+      yield* (yield* wires)[0]!.cut
+      yield* pass(1000)
+      assert.strictEqual((yield* near.closed).message, "my bug")
+      assert.deepStrictEqual(logged, [["a session's client died"]])
     })
   )
 
