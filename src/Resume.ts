@@ -173,7 +173,8 @@ const noWelcome = violation(CloseCode.TryAgainLater, "no welcome within 10 secon
 /**
  * Begins a session, and keeps it until the scope closes.
  *
- * Completes when the server has welcomed it. When a connection is lost,
+ * Completes when the server has welcomed it; interrupted before, it dials no
+ * more, be its scope open or not. When a connection is lost,
  * others follow as `Reconnecting` says and `options` tell. Leaving the scope
  * sends what is kept and closes with 1000, which takes at most `closeTimeout`
  * twice; without a connection it is at once.
@@ -241,7 +242,7 @@ export const connect = <E = never, R = never, R2 = never>(
         )
       })
     )
-    yield* Effect.acquireRelease(
+    const begin = Effect.acquireRelease(
       Effect.map(Effect.forkDaemon(Effect.interruptible(run)), (fiber) => {
         running = fiber
         return fiber
@@ -252,8 +253,11 @@ export const connect = <E = never, R = never, R2 = never>(
           return session.isAttached ? Fiber.await(fiber) : Fiber.interrupt(fiber)
         })
     )
-    yield* Deferred.await(opened)
-    return session
+    return yield* Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(begin, (fiber) =>
+        Effect.onInterrupt(restore(Deferred.await(opened)), () => Fiber.interrupt(fiber))
+      ).pipe(Effect.as(session))
+    )
   })
 
 /** How a session ends whose client makes no more connections. */

@@ -556,6 +556,23 @@ describe("connecting", () => {
     })
   )
 
+  it.scoped("that is interrupted dials no more, though its scope stays open", () =>
+    Effect.gen(function* () {
+      const { client, dialled } = yield* makeSessions
+      const before = (yield* Fiber.roots).length
+      const connecting = yield* Effect.fork(
+        Effect.timeout(Effect.provide(Resume.connect(uri, soon), client), "3500 millis")
+      )
+      yield* settle
+      for (let i = 0; i < 7; i++) yield* pass(500)
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(connecting)))
+      assert.lengthOf(dialled, 4)
+      yield* pass(60_000)
+      assert.lengthOf(dialled, 4)
+      assert.strictEqual((yield* Fiber.roots).length, before)
+    })
+  )
+
   const defects: ReadonlyArray<readonly [string, Reconnecting.Target, Reconnecting.ReconnectOptions, string]> = [
     ["the target", Effect.die(new Error("my bug")), {}, "my bug"],
     ["an option", uri, { ...soon, pingInterval: 0 }, "pingInterval"],
