@@ -19,8 +19,8 @@ import * as Envelope from "./protocol/Envelope.js"
 import { type Close, type Violation, violation } from "./protocol/Frame.js"
 import * as Reconnecting from "./Reconnecting.js"
 import { type Parts, Session } from "./session.js"
-import { endedWith, gap, type State } from "./sessionState.js"
-import { makeStore, type SessionStore, serve } from "./sessionStore.js"
+import { endedWith, endOf, gap, type State } from "./sessionState.js"
+import { makeStore, type SessionStore, serve, survives } from "./sessionStore.js"
 import { defaults as connectionDefaults, milliseconds, positive } from "./settings.js"
 import type { WebSocketClient } from "./WebSocketClient.js"
 
@@ -45,6 +45,7 @@ import type { WebSocketClient } from "./WebSocketClient.js"
  * | 3 | number | both | the next message of the program has this number; they are counted from 1 |
  * | 4 | number | both | all messages up to this number were taken by the program |
  * | 5 | none | server | first: the session is unknown; the connection is then closed with 1008 |
+ * | 6 | none | both | last: the session ends with the close frame that follows, whatever its code |
  *
  * The client's hello comes before anything else and the server's answer
  * before anything of its own. Then each side says the number of the first
@@ -60,8 +61,9 @@ import type { WebSocketClient } from "./WebSocketClient.js"
  * more than the other's `maxReplayBytes`, the other needs it too. As anywhere,
  * two programs that only send while neither takes anything wait for each other.
  *
- * How a connection ends decides about the session. It goes on after 1001, 1006
- * and 1011 to 1014, and is over after all others, 1000 among them.
+ * How a connection ends decides about the session. Unless the peer has said
+ * that it ends, it goes on after 1001, 1006 and 1011 to 1014, and is over after
+ * all others, 1000 among them.
  */
 
 export type { Carrier, State } from "./sessionState.js"
@@ -260,12 +262,6 @@ export const connect = <E = never, R = never, R2 = never>(
     )
   })
 
-/** How a session ends whose client makes no more connections. */
-const endOf = (cause: Cause.Cause<unknown>): ConnectionClosed => {
-  const error = Cause.squash(cause)
-  return error instanceof ConnectionClosed ? error : endedWith({ cause: { _tag: "TransportError", error } })
-}
-
 /** Where a session has begun nobody waits for a defect of what looks for its next connection. */
 const logDefect = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   Option.isSome(Cause.dieOption(cause)) ? Effect.logError("a session's client died", cause) : Effect.void
@@ -385,7 +381,3 @@ export const handler = <A, E, R, R2 = never>(
       )
     })
 }
-
-/** A session that ends goes on until its client has confirmed that it has everything. */
-const survives = (closed: ConnectionClosed, isEnding: boolean): boolean =>
-  isEnding ? closed.closure.received === undefined : Reconnecting.isTemporary(closed)

@@ -14,6 +14,8 @@ export class Attachment {
   cursor: number
   /** How many taken messages the peer has been told of, on this connection: what was said before may be lost. */
   told = 0
+  /** The peer has said that its session ends with this connection's closing handshake. */
+  isLast = false
   private resume: (() => void) | undefined
 
   constructor(connection: Connection, preface: ReadonlyArray<Message>, cursor: number) {

@@ -9,7 +9,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { Attachment } from "./attachment.js"
 import { type Connection, type Message, type Role, runForEachChunk } from "./Connection.js"
 import type { Closure, ConnectionClosed } from "./ConnectionClosed.js"
-import { Inbox, type Supplier } from "./inbox.js"
+import type { Inbox, Supplier } from "./inbox.js"
 import { closeFrame } from "./liveConnection.js"
 import { Arrivals } from "./protocol/Arrivals.js"
 import * as CloseCode from "./protocol/CloseCode.js"
@@ -18,6 +18,7 @@ import { type Close, type Violation, violation } from "./protocol/Frame.js"
 import { ReplayBuffer, type ReplayLimits } from "./protocol/ReplayBuffer.js"
 import { Reading, Receiving, TypeId } from "./reading.js"
 import { endedWith, gap, type State } from "./sessionState.js"
+import { TellingInbox } from "./tellingInbox.js"
 
 /**
  * One end of a session: what is one connection to its user, and is carried by
@@ -47,28 +48,6 @@ const BATCH = 65_536
 interface Sender {
   readonly message: Message
   readonly done: (outcome: Effect.Effect<void, ConnectionClosed>) => void
-}
-
-/** An inbox that tells how many messages are taken out: those the peer need not keep any more. */
-class TellingInbox extends Inbox {
-  private readonly onTaken: (count: number) => void
-
-  constructor(supplier: Supplier, highWaterMark: number, onTaken: (count: number) => void) {
-    super(supplier, highWaterMark)
-    this.onTaken = onTaken
-  }
-
-  override take(): Message {
-    const message = super.take()
-    this.onTaken(1)
-    return message
-  }
-
-  override takeAll() {
-    const messages = super.takeAll()
-    this.onTaken(messages.length)
-    return messages
-  }
 }
 
 let lastId = 0
@@ -250,13 +229,20 @@ export class Session extends Receiving implements Supplier {
     const step = Effect.suspend(() => {
       const batch = this.batch(attachment)
       if (batch.length > 0) return Effect.as(attachment.connection.sendAll(batch), true)
-      if (this.isDone(attachment)) return Effect.succeed(false)
+      if (this.isDone(attachment)) return Effect.as(this.conclude(attachment), false)
       return Effect.as(
         attachment.idle(() => this.hasWork(attachment)),
         true
       )
     })
     return Effect.asVoid(Effect.iterate(true, { while: identity, body: () => step }))
+  }
+
+  /** Says that the close frame is the session's, whatever its code, once everything before is written. */
+  private conclude(attachment: Attachment): Effect.Effect<void, ConnectionClosed> {
+    return this.current === attachment && this.over === undefined
+      ? attachment.connection.send(Envelope.encode({ _tag: "End" }))
+      : Effect.void
   }
 
   /** What is to be written next: acknowledgements are never waited for by who reads. */
@@ -288,12 +274,15 @@ export class Session extends Receiving implements Supplier {
   private take(attachment: Attachment, messages: NonEmptyReadonlyArray<Message>): Effect.Effect<void, Violation> {
     // Behind a newer connection, what comes here comes there once more.
     if (this.current !== attachment) return Effect.void
-    const fault = this.takeEach(messages)
+    const fault = this.takeEach(attachment, messages)
     this.inbox.wake()
     return fault ?? Effect.void
   }
 
-  private takeEach(messages: NonEmptyReadonlyArray<Message>): Effect.Effect<never, Violation> | undefined {
+  private takeEach(
+    attachment: Attachment,
+    messages: NonEmptyReadonlyArray<Message>
+  ): Effect.Effect<never, Violation> | undefined {
     for (const message of messages) {
       const envelope = Envelope.decode(message)
       switch (envelope._tag) {
@@ -313,6 +302,9 @@ export class Session extends Receiving implements Supplier {
           if (lost > 0) return Effect.zipRight(this.end(gap(lost)), Effect.fail(Envelope.lost))
           break
         }
+        case "End":
+          attachment.isLast = true
+          break
         case "Violation":
           return Effect.fail(envelope)
         case "Hello":
@@ -354,7 +346,10 @@ export class Session extends Receiving implements Supplier {
       if (this.current !== attachment) return Effect.void
       this.current = undefined
       if (this.over !== undefined) return Effect.void
-      if (closed !== undefined && !this.parts.survives(closed, this.isEnding)) return this.end(closed)
+      if (closed !== undefined) {
+        const isAgreed = attachment.isLast && closed.closure.received !== undefined
+        if (isAgreed || !this.parts.survives(closed, this.isEnding)) return this.end(closed)
+      }
       if (this.givesUp && this.senders.length > 0) return this.end(gap(undefined))
       return SubscriptionRef.set(this.state, { _tag: "Away" })
     })

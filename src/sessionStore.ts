@@ -8,6 +8,7 @@ import * as Scope from "effect/Scope"
 import { ConnectionClosed } from "./ConnectionClosed.js"
 import { type Engine, type Entry, makeEngine } from "./deadlines.js"
 import * as CloseCode from "./protocol/CloseCode.js"
+import { isTemporary } from "./reconnectPolicy.js"
 import type { Session } from "./session.js"
 import { endedWith } from "./sessionState.js"
 
@@ -168,3 +169,7 @@ export const serve = <A, E, R>(session: Session, handle: (session: Session) => E
     ),
     Effect.asVoid
   )
+
+/** A session that ends goes on until its client has confirmed that it has everything. */
+export const survives = (closed: ConnectionClosed, isEnding: boolean): boolean =>
+  isEnding ? closed.closure.received === undefined : isTemporary(closed)

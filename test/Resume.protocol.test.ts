@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Data, Deferred, Duration, Effect, Layer, Schedule, TestClock } from "effect"
 import { type Connection, ConnectionClosed, Resume, WebSocketClient } from "effect-websockets"
+import { Testing } from "effect-websockets/testing"
 import * as Envelope from "../src/protocol/Envelope.js"
 import { makeSessions } from "./resuming.js"
 import { settle } from "./support.js"
@@ -415,6 +416,29 @@ describe("a client of sessions", () => {
       assert.deepStrictEqual(yield* Deferred.await(replayed), [{ _tag: "From", number: 2 }, data("2"), data("3")])
       assert.deepStrictEqual(heard, [hello, { _tag: "Hello", received: 2, session: id }])
       assert.deepStrictEqual(yield* session.receiveAll, ["a", "b"])
+    })
+  )
+
+  it.scoped("comes back where it was told of an end that did not come", () =>
+    Effect.gen(function* () {
+      const { connect, heard } = yield* against(
+        (connection) =>
+          say(connection, welcome(0), data("a"), { _tag: "End" }).pipe(
+            Effect.zipRight(settle),
+            Effect.zipRight(Effect.flatMap(Testing.wireOf(connection), ({ cut }) => cut))
+          ),
+        (connection) =>
+          say(connection, welcome(0), { _tag: "From", number: 2 }, { _tag: "End" }).pipe(
+            Effect.zipRight(connection.close({ code: 1011 }))
+          )
+      )
+      const session = yield* connect
+      yield* settle
+      assert.strictEqual((yield* session.state.get)._tag, "Away")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(ConnectionClosed.code(yield* session.closed), 1011)
+      assert.strictEqual(yield* session.receive, "a")
+      assert.lengthOf(heard, 2)
     })
   )
 

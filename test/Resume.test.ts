@@ -338,13 +338,18 @@ describe("a handler", () => {
   ]
   it.scoped.each(ends)("that %s closes the session once everything has gone", ([, end, code]) =>
     Effect.gen(function* () {
-      const { client, serveSessions } = yield* makeSessions
+      const { client, serveSessions, dialled } = yield* makeSessions
       const { size } = yield* serveSessions(({ send }) => Effect.zipRight(send("last words"), end))
-      const connection = yield* Effect.provide(Resume.connect(uri, { ...soon, isTemporary: () => false }), client)
+      const connection = yield* Effect.provide(Resume.connect(uri, soon), client)
       assert.strictEqual(yield* connection.receive, "last words")
-      assert.strictEqual(ConnectionClosed.code(yield* connection.closed), code)
+      const closed = yield* connection.closed
+      assert.strictEqual(ConnectionClosed.code(closed), code)
+      assert.isUndefined(closed.closure.cause)
       yield* settle
       assert.strictEqual(yield* size, 0)
+      // Nothing is lost, and nothing to come back for.
+      yield* pass(60_000)
+      assert.lengthOf(dialled, 1)
     })
   )
 
@@ -387,6 +392,19 @@ describe("a handler", () => {
       assert.strictEqual(yield* connection.receive, "last words")
       assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1000)
       assert.strictEqual(yield* size, 0)
+    })
+  )
+
+  it.scoped("is over at once where its client closes with a code that a session survives otherwise", () =>
+    Effect.gen(function* () {
+      const { near, far, server, dialled } = yield* session()
+      yield* near.send("last")
+      yield* near.close({ code: 1012, reason: "moving" })
+      yield* settle
+      assert.strictEqual(yield* server.size, 0)
+      assert.deepStrictEqual((yield* far.closed).closure.received, { code: 1012, reason: "moving" })
+      assert.strictEqual(yield* far.receive, "last")
+      assert.lengthOf(dialled, 1)
     })
   )
 

@@ -18,6 +18,8 @@ export type Envelope =
   | { readonly _tag: "Ack"; readonly taken: number }
   /** The server's other answer: it does not know the session. */
   | { readonly _tag: "Unknown" }
+  /** Nothing more will come: the session ends with the close frame that follows. */
+  | { readonly _tag: "End" }
 
 /** The bytes of a session's identifier. */
 export const sessionLength = 16
@@ -28,6 +30,7 @@ const WELCOME = 2
 const FROM = 3
 const ACK = 4
 const UNKNOWN = 5
+const END = 6
 
 /** Seven bits a byte, the lowest first; all but the last have the highest bit set. */
 const writeNumber = (tag: number, value: number, rest: Uint8Array | undefined): Uint8Array => {
@@ -79,6 +82,8 @@ export const encode = (envelope: Envelope): string | Uint8Array => {
       return writeNumber(ACK, envelope.taken, undefined)
     case "Unknown":
       return Uint8Array.of(UNKNOWN)
+    case "End":
+      return Uint8Array.of(END)
   }
 }
 
@@ -91,8 +96,10 @@ export const decode = (message: string | Uint8Array): Envelope | Violation => {
   const tag = message[0]
   if (tag === undefined) return malformed("it is empty")
   if (tag === DATA) return { _tag: "Data", message: message.subarray(1) }
-  if (tag === UNKNOWN) return message.length === 1 ? { _tag: "Unknown" } : malformed("bytes behind its tag 5")
-  if (tag > UNKNOWN) return malformed(`its tag is ${tag}`)
+  if (tag > END) return malformed(`its tag is ${tag}`)
+  if (tag >= UNKNOWN) {
+    return message.length === 1 ? { _tag: tag === END ? "End" : "Unknown" } : malformed(`bytes behind its tag ${tag}`)
+  }
   const number = readNumber(message)
   if (number === undefined) return malformed(`no number behind its tag ${tag}`)
   const { value, end } = number
