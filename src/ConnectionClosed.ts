@@ -58,7 +58,7 @@ const because = (cause: Cause): string => {
     case "EndOfStream":
       return "the peer's stream ended without a close frame"
     case "TransportError":
-      return cause.error instanceof Error ? cause.error.message : "the transport broke"
+      return cause.error instanceof Error && cause.error.message !== "" ? cause.error.message : "the transport broke"
     case "KeepaliveTimeout":
       return "the peer did not answer a ping in time"
     case "CloseTimeout":
@@ -76,5 +76,6 @@ export const describe = ({ sent, received, initiator, cause }: Closure): string 
   const theirs = frame("peer", received)
   const said =
     sent === undefined && received === undefined ? [] : initiator === "local" ? [ours, theirs] : [theirs, ours]
-  return [...said, ...(cause === undefined ? [] : [because(cause)])].join("; ")
+  const why = cause === undefined ? [] : [because(cause)]
+  return [...said, ...why].join("; ") || `${initiator === "local" ? "we" : "the peer"} ended it without a close frame`
 }

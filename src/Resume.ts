@@ -19,8 +19,8 @@ import * as Envelope from "./protocol/Envelope.js"
 import { type Close, type Violation, violation } from "./protocol/Frame.js"
 import * as Reconnecting from "./Reconnecting.js"
 import { type Parts, Session } from "./session.js"
-import { endedWith, gap, type State } from "./sessionState.js"
-import { makeStore, type SessionStore } from "./sessionStore.js"
+import { endedWith, endOf, gap, type State } from "./sessionState.js"
+import { makeStore, type SessionStore, serve, survives } from "./sessionStore.js"
 import { defaults as connectionDefaults, milliseconds, positive } from "./settings.js"
 import type { WebSocketClient } from "./WebSocketClient.js"
 
@@ -43,8 +43,9 @@ import type { WebSocketClient } from "./WebSocketClient.js"
  * | 1 | number, then 0 or 16 bytes | client | hello, first: so many messages were received in this session, or begin one |
  * | 2 | number, 16 bytes | server | welcome, first: so many messages were received, this is the session |
  * | 3 | number | both | the next message of the program has this number; they are counted from 1 |
- * | 4 | number | both | all messages up to this number were received |
+ * | 4 | number | both | all messages up to this number were taken by the program |
  * | 5 | none | server | first: the session is unknown; the connection is then closed with 1008 |
+ * | 6 | none | both | last: the session ends with the close frame that follows, whatever its code |
  *
  * The client's hello comes before anything else and the server's answer
  * before anything of its own. Then each side says the number of the first
@@ -52,8 +53,17 @@ import type { WebSocketClient } from "./WebSocketClient.js"
  * a connection says the numbers of the others. A message whose number has come
  * before is dropped. Whatever does not fit is answered by closing with 1002.
  *
- * How a connection ends decides about the session. It goes on after 1001, 1006
- * and 1011 to 1014, and is over after all others, 1000 among them.
+ * Neither side ever stops reading, as acknowledgements come behind messages.
+ * What a program is slow to take is not acknowledged and so fills the replay
+ * buffer of the other end, whose `send` waits. A peer that sends on all the
+ * same is closed with 1008 once twice `maxReplayBytes` and
+ * `receiveHighWaterMark` of our own wait to be taken: where one end has much
+ * more than the other's `maxReplayBytes`, the other needs it too. As anywhere,
+ * two programs that only send while neither takes anything wait for each other.
+ *
+ * How a connection ends decides about the session. Unless the peer has said
+ * that it ends, it goes on after 1001, 1006 and 1011 to 1014, and is over after
+ * all others, 1000 among them.
  */
 
 export type { Carrier, State } from "./sessionState.js"
@@ -91,7 +101,7 @@ export interface ResumableConnection
 
 /** How much is kept for a peer that is away. */
 export interface SessionOptions {
-  /** Bytes of sent messages that the peer has not acknowledged, 64 charged for each beside its content: 1,048,576. */
+  /** Bytes of sent messages that the peer's program has not taken, 64 charged for each beside its content: 1,048,576. */
   readonly maxReplayBytes?: number | undefined
   /** The same as a count: 4,096. */
   readonly maxReplayMessages?: number | undefined
@@ -100,7 +110,11 @@ export interface SessionOptions {
    * waits, or the session ends with a gap. `suspend` unless told otherwise.
    */
   readonly whenFull?: "suspend" | "end" | undefined
-  /** Bytes of messages that may wait to be taken before reading stops, 64 charged for each beside its content: 262,144. */
+  /**
+   * Bytes of messages that may wait to be taken beside twice `maxReplayBytes`,
+   * 64 charged for each beside its content: 262,144. A client's connections
+   * stop reading at it too, as `Connection` says.
+   */
   readonly receiveHighWaterMark?: number | undefined
   /** How long `close` and leaving the scope may take to send what is kept: 10 seconds. */
   readonly closeTimeout?: Duration.DurationInput | undefined
@@ -161,13 +175,16 @@ const noWelcome = violation(CloseCode.TryAgainLater, "no welcome within 10 secon
 /**
  * Begins a session, and keeps it until the scope closes.
  *
- * Completes when the server has welcomed it. When a connection is lost,
+ * Completes when the server has welcomed it; interrupted before, it dials no
+ * more, be its scope open or not. When a connection is lost,
  * others follow as `Reconnecting` says and `options` tell. Leaving the scope
  * sends what is kept and closes with 1000, which takes at most `closeTimeout`
  * twice; without a connection it is at once.
  *
  * Fails as `Reconnecting.run` does where there never was a connection. Later
  * such a failure ends the session, and is the cause in its `ConnectionClosed`.
+ * So is a defect of `options` or the target, which is logged; before, it is
+ * one of this effect.
  *
  * The identifier of the session lets whoever knows it take the session over:
  * outside of tests it should only travel over `wss`.
@@ -218,18 +235,16 @@ export const connect = <E = never, R = never, R2 = never>(
       isTemporary: (closed) => !session.isEnding && isTemporary(closed)
     }).pipe(
       Effect.onExit((exit) => {
-        const closed = last ?? endedWith({ initiator: "local" })
-        const failure = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
-        const end = Option.match(failure, {
-          onNone: () => closed,
-          onSome: (error) =>
-            error instanceof ConnectionClosed ? error : endedWith({ cause: { _tag: "TransportError", error } })
-        })
-        const outcome = Option.isSome(failure) ? Deferred.fail(opened, failure.value) : Deferred.fail(opened, closed)
-        return Effect.zipRight(session.end(end), outcome)
+        const isInterrupted = Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)
+        const cause =
+          Exit.isFailure(exit) && !isInterrupted ? exit.cause : Cause.fail(last ?? endedWith({ initiator: "local" }))
+        return Effect.zipRight(
+          session.end(endOf(cause)),
+          Effect.flatMap(Deferred.failCause(opened, cause), (isTold) => (isTold ? Effect.void : logDefect(cause)))
+        )
       })
     )
-    yield* Effect.acquireRelease(
+    const begin = Effect.acquireRelease(
       Effect.map(Effect.forkDaemon(Effect.interruptible(run)), (fiber) => {
         running = fiber
         return fiber
@@ -240,9 +255,16 @@ export const connect = <E = never, R = never, R2 = never>(
           return session.isAttached ? Fiber.await(fiber) : Fiber.interrupt(fiber)
         })
     )
-    yield* Deferred.await(opened)
-    return session
+    return yield* Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(begin, (fiber) =>
+        Effect.onInterrupt(restore(Deferred.await(opened)), () => Fiber.interrupt(fiber))
+      ).pipe(Effect.as(session))
+    )
   })
+
+/** Where a session has begun nobody waits for a defect of what looks for its next connection. */
+const logDefect = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Option.isSome(Cause.dieOption(cause)) ? Effect.logError("a session's client died", cause) : Effect.void
 
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, i) => byte === b[i])
 
@@ -290,6 +312,16 @@ export const layer = (options: StoreOptions = {}): Layer.Layer<Sessions> =>
     })
   )
 
+export interface HandlerOptions<R = never> extends SessionOptions {
+  /**
+   * Whose the session is, such as the name of the principal that `onRequest`
+   * has found: run for every connection with its services. To a connection of
+   * anybody else, by `Equal.equals`, the session is unknown. Without it, a
+   * session is of whoever has its identifier.
+   */
+  readonly owner?: Effect.Effect<unknown, never, R> | undefined
+}
+
 const noHello = violation(CloseCode.PolicyViolation, "no hello within 10 seconds")
 const unknown: Close = {
   code: CloseCode.PolicyViolation,
@@ -305,10 +337,17 @@ const unknown: Close = {
  * closes a connection, with 1000, 1001 or 1011, once the client has been sent
  * everything; a client that is away has until the session expires to come for
  * it. A session that expires ends as its last connection did.
+ *
+ * Only this handler goes on with the sessions that it has begun, whatever else
+ * is served from the same layer: make it once, not for each connection. Where
+ * clients are told apart, say by whom with `owner`.
  */
-export const handler =
-  <A, E, R>(handle: (connection: ResumableConnection) => Effect.Effect<A, E, R>, options: SessionOptions = {}) =>
-  (connection: Connection): Effect.Effect<void, ConnectionClosed, Sessions | Exclude<R, Scope.Scope>> =>
+export const handler = <A, E, R, R2 = never>(
+  handle: (connection: ResumableConnection) => Effect.Effect<A, E, R>,
+  options: HandlerOptions<R2> = {}
+) => {
+  const self = {}
+  return (connection: Connection): Effect.Effect<void, ConnectionClosed, Sessions | Exclude<R, Scope.Scope> | R2> =>
     Effect.gen(function* () {
       const { store } = yield* Sessions
       const hello = yield* first(connection, noHello)
@@ -320,13 +359,15 @@ export const handler =
         yield* connection.close(Envelope.neverSent)
         return
       }
+      const keeper = { handler: self, owner: yield* options.owner ?? Effect.void }
       const { id, session } =
         hello.session === undefined
           ? yield* store.open(
+              keeper,
               (onOver) => makeSession(options, { role: "server", survives, abandon: Effect.void, onOver }),
               (session) => serve(session, handle)
             )
-          : { id: hello.session, session: store.find(hello.session) }
+          : { id: hello.session, session: store.find(hello.session, keeper) }
       if (session === undefined) {
         yield* connection.send(Envelope.encode({ _tag: "Unknown" }))
         yield* connection.close(unknown)
@@ -339,30 +380,4 @@ export const handler =
         Effect.onExit((exit) => Effect.sync(() => store.isAway(session, Exit.isSuccess(exit) ? exit.value : undefined)))
       )
     })
-
-/** A session that ends goes on until its client has confirmed that it has everything. */
-const survives = (closed: ConnectionClosed, isEnding: boolean): boolean =>
-  isEnding ? closed.closure.received === undefined : Reconnecting.isTemporary(closed)
-
-const serve = <A, E, R>(session: Session, handle: (connection: ResumableConnection) => Effect.Effect<A, E, R>) =>
-  Effect.scoped(Effect.suspend(() => handle(session))).pipe(
-    Effect.exit,
-    Effect.onExit((ended) =>
-      Effect.suspend(() => {
-        const exit = Exit.flatten(ended)
-        const code = Exit.isSuccess(exit)
-          ? CloseCode.NormalClosure
-          : Cause.isInterruptedOnly(exit.cause)
-            ? CloseCode.GoingAway
-            : CloseCode.InternalError
-        session.finish({ code, reason: "" })
-        if (Exit.isSuccess(exit) || code !== CloseCode.InternalError) return Effect.void
-        const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
-        // A handler that fails with its session's end has ended normally.
-        return failure instanceof ConnectionClosed && failure.closure === session.closure
-          ? Effect.void
-          : Effect.logError("a session's handler failed", exit.cause)
-      })
-    ),
-    Effect.asVoid
-  )
+}

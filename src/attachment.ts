@@ -12,15 +12,16 @@ export class Attachment {
   readonly preface: Array<Message>
   /** The number of the next message that is written. */
   cursor: number
-  /** How many received messages the peer has been told of. */
-  told: number
+  /** How many taken messages the peer has been told of, on this connection: what was said before may be lost. */
+  told = 0
+  /** The peer has said that its session ends with this connection's closing handshake. */
+  isLast = false
   private resume: (() => void) | undefined
 
-  constructor(connection: Connection, preface: ReadonlyArray<Message>, cursor: number, told: number) {
+  constructor(connection: Connection, preface: ReadonlyArray<Message>, cursor: number) {
     this.connection = connection
     this.preface = [...preface]
     this.cursor = cursor
-    this.told = told
   }
 
   wake(): void {

@@ -9,15 +9,16 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { Attachment } from "./attachment.js"
 import { type Connection, type Message, type Role, runForEachChunk } from "./Connection.js"
 import type { Closure, ConnectionClosed } from "./ConnectionClosed.js"
-import { Inbox, type Supplier } from "./inbox.js"
+import type { Inbox, Supplier } from "./inbox.js"
 import { closeFrame } from "./liveConnection.js"
 import { Arrivals } from "./protocol/Arrivals.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import * as Envelope from "./protocol/Envelope.js"
-import type { Close, Violation } from "./protocol/Frame.js"
+import { type Close, type Violation, violation } from "./protocol/Frame.js"
 import { ReplayBuffer, type ReplayLimits } from "./protocol/ReplayBuffer.js"
 import { Reading, Receiving, TypeId } from "./reading.js"
 import { endedWith, gap, type State } from "./sessionState.js"
+import { TellingInbox } from "./tellingInbox.js"
 
 /**
  * One end of a session: what is one connection to its user, and is carried by
@@ -66,14 +67,14 @@ export class Session extends Receiving implements Supplier {
   private current: Attachment | undefined
   private ending: Close | undefined
   private over: ConnectionClosed | undefined
-  private whenRoomy: Array<() => void> = []
 
   constructor(parts: Parts) {
     super()
     this.parts = parts
     this.role = parts.role
     this.state = parts.states
-    this.inbox = new Inbox(this, parts.settings.receiveHighWaterMark)
+    const { maxReplayBytes, receiveHighWaterMark } = parts.settings
+    this.inbox = new TellingInbox(this, 2 * maxReplayBytes + receiveHighWaterMark, (count) => this.taken(count))
     this.replay = new ReplayBuffer(parts.settings)
     this[TypeId] = new Reading(this.inbox, () => this.exit())
   }
@@ -187,14 +188,14 @@ export class Session extends Receiving implements Supplier {
   ): Effect.Effect<ConnectionClosed, Violation> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
-        if (!this.replay.acknowledge(received)) return Effect.fail(Envelope.neverSent)
-        const { first } = this.replay
-        const from = Envelope.encode({ _tag: "From", number: first })
-        const attachment = new Attachment(connection, [...preface(this.received), from], first, this.received)
+        if (!this.replay.hasSent(received)) return Effect.fail(Envelope.neverSent)
+        // What the peer has received and its program has not taken is kept, and need not be sent again.
+        const number = Math.max(this.replay.first, received + 1)
+        const from = Envelope.encode({ _tag: "From", number })
+        const attachment = new Attachment(connection, [...preface(this.received), from], number)
         this.current?.replace()
         this.current = attachment
         this.arrivals.from(this.received + 1)
-        this.admit()
         return SubscriptionRef.set(this.state, { _tag: "Connected", connection }).pipe(
           Effect.zipRight(restore(this.carry(attachment))),
           Effect.onExit((exit) => this.detach(attachment, Exit.isSuccess(exit) ? exit.value : undefined))
@@ -207,12 +208,8 @@ export class Session extends Receiving implements Supplier {
   private carry(attachment: Attachment): Effect.Effect<ConnectionClosed> {
     const { connection } = attachment
     const read = Effect.matchEffect(
-      runForEachChunk(connection, (messages) =>
-        Effect.zipRight(
-          this.inbox.isFull() ? this.room : Effect.void,
-          Effect.suspend(() => this.take(attachment, messages))
-        )
-      ),
+      // It never waits for the program: behind what that has not taken stand the peer's acknowledgements.
+      runForEachChunk(connection, (messages) => this.take(attachment, messages)),
       {
         onSuccess: () => connection.closed,
         onFailure: (error) => (error._tag === "Violation" ? connection.close(error) : connection.closed)
@@ -232,7 +229,7 @@ export class Session extends Receiving implements Supplier {
     const step = Effect.suspend(() => {
       const batch = this.batch(attachment)
       if (batch.length > 0) return Effect.as(attachment.connection.sendAll(batch), true)
-      if (this.isDone(attachment)) return Effect.succeed(false)
+      if (this.isDone(attachment)) return Effect.as(this.conclude(attachment), false)
       return Effect.as(
         attachment.idle(() => this.hasWork(attachment)),
         true
@@ -241,14 +238,21 @@ export class Session extends Receiving implements Supplier {
     return Effect.asVoid(Effect.iterate(true, { while: identity, body: () => step }))
   }
 
+  /** Says that the close frame is the session's, whatever its code, once everything before is written. */
+  private conclude(attachment: Attachment): Effect.Effect<void, ConnectionClosed> {
+    return this.current === attachment && this.over === undefined
+      ? attachment.connection.send(Envelope.encode({ _tag: "End" }))
+      : Effect.void
+  }
+
   /** What is to be written next: acknowledgements are never waited for by who reads. */
   private batch(attachment: Attachment): ReadonlyArray<Message> {
     const batch = attachment.preface.splice(0)
     if (this.current !== attachment) return []
-    const { received } = this
-    if (received > attachment.told) {
-      attachment.told = received
-      batch.push(Envelope.encode({ _tag: "Ack", received }))
+    const { taken } = this.arrivals
+    if (taken > attachment.told) {
+      attachment.told = taken
+      batch.push(Envelope.encode({ _tag: "Ack", taken }))
     }
     attachment.cursor = Math.max(attachment.cursor, this.replay.first)
     const messages = this.replay.take(attachment.cursor, BATCH)
@@ -262,7 +266,7 @@ export class Session extends Receiving implements Supplier {
   }
 
   private hasWork(attachment: Attachment): boolean {
-    return this.isDone(attachment) || this.received > attachment.told || this.replay.next > attachment.cursor
+    return this.isDone(attachment) || this.arrivals.taken > attachment.told || this.replay.next > attachment.cursor
   }
 
   // Receiving
@@ -270,24 +274,27 @@ export class Session extends Receiving implements Supplier {
   private take(attachment: Attachment, messages: NonEmptyReadonlyArray<Message>): Effect.Effect<void, Violation> {
     // Behind a newer connection, what comes here comes there once more.
     if (this.current !== attachment) return Effect.void
-    const fault = this.takeEach(messages)
+    const fault = this.takeEach(attachment, messages)
     this.inbox.wake()
-    if (fault !== undefined) return fault
-    if (this.received > attachment.told) attachment.wake()
-    return Effect.void
+    return fault ?? Effect.void
   }
 
-  private takeEach(messages: NonEmptyReadonlyArray<Message>): Effect.Effect<never, Violation> | undefined {
+  private takeEach(
+    attachment: Attachment,
+    messages: NonEmptyReadonlyArray<Message>
+  ): Effect.Effect<never, Violation> | undefined {
     for (const message of messages) {
       const envelope = Envelope.decode(message)
       switch (envelope._tag) {
         case "Data":
-          if (this.arrivals.arrived() && this.ending === undefined && this.over === undefined) {
-            this.inbox.push(envelope.message)
-          }
+          if (!this.arrivals.arrived()) break
+          // Nobody will take what comes behind the end.
+          if (this.ending !== undefined || this.over !== undefined) this.taken(1)
+          else if (this.inbox.isFull()) return Effect.fail(tooMuch)
+          else this.inbox.push(envelope.message)
           break
         case "Ack":
-          if (!this.replay.acknowledge(envelope.received)) return Effect.fail(Envelope.neverSent)
+          if (!this.replay.acknowledge(envelope.taken)) return Effect.fail(Envelope.neverSent)
           this.admit()
           break
         case "From": {
@@ -295,6 +302,9 @@ export class Session extends Receiving implements Supplier {
           if (lost > 0) return Effect.zipRight(this.end(gap(lost)), Effect.fail(Envelope.lost))
           break
         }
+        case "End":
+          attachment.isLast = true
+          break
         case "Violation":
           return Effect.fail(envelope)
         case "Hello":
@@ -306,27 +316,15 @@ export class Session extends Receiving implements Supplier {
     return undefined
   }
 
-  /** Waits until its user has taken messages, or will take none. */
-  private get room(): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
-      if (!this.inbox.isFull() || this.isEnding || this.isOver) {
-        resume(Effect.void)
-        return
-      }
-      this.inbox.awaitRoom()
-      const proceed = () => resume(Effect.void)
-      this.whenRoomy.push(proceed)
-      return Effect.sync(() => {
-        this.whenRoomy = this.whenRoomy.filter((other) => other !== proceed)
-      })
-    })
+  /** So many messages more need not be kept by the peer. */
+  private taken(count: number): void {
+    this.arrivals.take(count)
+    this.current?.wake()
   }
 
   idle(): void {}
 
-  roomy(): void {
-    for (const proceed of this.whenRoomy.splice(0)) proceed()
-  }
+  roomy(): void {}
 
   exit(): Exit.Exit<never, ConnectionClosed> {
     // Asked for only when it is over.
@@ -341,7 +339,6 @@ export class Session extends Receiving implements Supplier {
     this.ending = close
     Deferred.unsafeDone(this.endingBegun, Effect.void)
     this.current?.wake()
-    this.roomy()
   }
 
   private detach(attachment: Attachment, closed: ConnectionClosed | undefined): Effect.Effect<void> {
@@ -349,7 +346,10 @@ export class Session extends Receiving implements Supplier {
       if (this.current !== attachment) return Effect.void
       this.current = undefined
       if (this.over !== undefined) return Effect.void
-      if (closed !== undefined && !this.parts.survives(closed, this.isEnding)) return this.end(closed)
+      if (closed !== undefined) {
+        const isAgreed = attachment.isLast && closed.closure.received !== undefined
+        if (isAgreed || !this.parts.survives(closed, this.isEnding)) return this.end(closed)
+      }
       if (this.givesUp && this.senders.length > 0) return this.end(gap(undefined))
       return SubscriptionRef.set(this.state, { _tag: "Away" })
     })
@@ -364,7 +364,6 @@ export class Session extends Receiving implements Supplier {
       this.inbox.end()
       for (const { done } of this.senders.splice(0)) done(this.exit())
       this.current?.wake()
-      this.roomy()
       Deferred.unsafeDone(this.ended, Effect.succeed(closed))
       this.parts.onOver(this)
       return SubscriptionRef.set(this.state, { _tag: "Closed", closed })
@@ -378,3 +377,5 @@ const elsewhere: Close = {
   code: CloseCode.PolicyViolation,
   reason: "the session goes on over another connection, or is over"
 }
+
+const tooMuch = violation(CloseCode.PolicyViolation, "more messages were sent than may wait to be taken")

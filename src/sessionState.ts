@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type { Connection } from "./Connection.js"
 import { type Closure, ConnectionClosed, noTraffic } from "./ConnectionClosed.js"
 
@@ -21,3 +22,9 @@ export const endedWith = (closure: Partial<Closure>): ConnectionClosed =>
   })
 
 export const gap = (lost: number | undefined): ConnectionClosed => endedWith({ cause: { _tag: "Gap", lost } })
+
+/** How a session ends whose client makes no more connections. */
+export const endOf = (cause: Cause.Cause<unknown>): ConnectionClosed => {
+  const error = Cause.squash(cause)
+  return error instanceof ConnectionClosed ? error : endedWith({ cause: { _tag: "TransportError", error } })
+}

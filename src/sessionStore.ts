@@ -1,8 +1,14 @@
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
-import type { ConnectionClosed } from "./ConnectionClosed.js"
+import { ConnectionClosed } from "./ConnectionClosed.js"
 import { type Engine, type Entry, makeEngine } from "./deadlines.js"
+import * as CloseCode from "./protocol/CloseCode.js"
+import { isTemporary } from "./reconnectPolicy.js"
 import type { Session } from "./session.js"
 import { endedWith } from "./sessionState.js"
 
@@ -13,6 +19,16 @@ export interface StoreSettings {
   readonly expiry: number
   /** How many sessions may wait. */
   readonly maxAway: number
+}
+
+/** Which handler has begun a session, and for whom: nobody else goes on with it. */
+export interface Keeper {
+  readonly handler: object
+  readonly owner: unknown
+}
+
+interface Kept extends Keeper {
+  readonly session: Session
 }
 
 /** A session that waits for its client, and when that is over. */
@@ -27,7 +43,7 @@ class Away implements Entry {
 }
 
 export class SessionStore {
-  private readonly sessions = new Map<string, Session>()
+  private readonly sessions = new Map<string, Kept>()
   /** The one that has waited longest comes first. */
   private readonly away = new Map<Session, Away>()
   private readonly engine: Engine
@@ -50,16 +66,19 @@ export class SessionStore {
   get end(): Effect.Effect<void> {
     const closed = endedWith({ initiator: "local" })
     return Effect.suspend(() =>
-      Effect.forEach([...this.sessions.values()], (session) => session.end(closed), { discard: true })
+      Effect.forEach([...this.sessions.values()], ({ session }) => session.end(closed), { discard: true })
     )
   }
 
-  find(id: Uint8Array): Session | undefined {
-    return this.sessions.get(keyOf(id))
+  /** A session, unless it is somebody else's. */
+  find(id: Uint8Array, { handler, owner }: Keeper): Session | undefined {
+    const kept = this.sessions.get(keyOf(id))
+    return kept?.handler === handler && Equal.equals(kept.owner, owner) ? kept.session : undefined
   }
 
   /** Starts a session, and what is run for it in a fiber that ends with the store. */
   open<R>(
+    keeper: Keeper,
     make: (onOver: (session: Session) => void) => Effect.Effect<Session>,
     run: (session: Session) => Effect.Effect<void, never, R>
   ): Effect.Effect<{ readonly id: Uint8Array; readonly session: Session }, never, R> {
@@ -71,7 +90,7 @@ export class SessionStore {
           this.sessions.delete(key)
           this.isBack(over)
         })
-        this.sessions.set(key, session)
+        this.sessions.set(key, { ...keeper, session })
         yield* Effect.forkIn(Effect.interruptible(run(session)), this.scope)
         return { id, session }
       })
@@ -126,3 +145,31 @@ export const makeStore = (
     )
     return store
   })
+
+/** Runs a handler for a session, and ends that with it. */
+export const serve = <A, E, R>(session: Session, handle: (session: Session) => Effect.Effect<A, E, R>) =>
+  Effect.scoped(Effect.suspend(() => handle(session))).pipe(
+    Effect.exit,
+    Effect.onExit((ended) =>
+      Effect.suspend(() => {
+        const exit = Exit.flatten(ended)
+        const code = Exit.isSuccess(exit)
+          ? CloseCode.NormalClosure
+          : Cause.isInterruptedOnly(exit.cause)
+            ? CloseCode.GoingAway
+            : CloseCode.InternalError
+        session.finish({ code, reason: "" })
+        if (Exit.isSuccess(exit) || code !== CloseCode.InternalError) return Effect.void
+        const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+        // A handler that fails with its session's end has ended normally.
+        return failure instanceof ConnectionClosed && failure.closure === session.closure
+          ? Effect.void
+          : Effect.logError("a session's handler failed", exit.cause)
+      })
+    ),
+    Effect.asVoid
+  )
+
+/** A session that ends goes on until its client has confirmed that it has everything. */
+export const survives = (closed: ConnectionClosed, isEnding: boolean): boolean =>
+  isEnding ? closed.closure.received === undefined : isTemporary(closed)

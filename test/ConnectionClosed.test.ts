@@ -41,6 +41,9 @@ const ends: ReadonlyArray<readonly [Partial<ConnectionClosed.Closure>, string, n
     false
   ],
   [{ cause: { _tag: "TransportError", error: new Error("reset") } }, "reset", 1006, false],
+  [{ initiator: "local" }, "we ended it without a close frame", 1006, false],
+  [{ initiator: "remote" }, "the peer ended it without a close frame", 1006, false],
+  [{ cause: { _tag: "TransportError", error: new Error() } }, "the transport broke", 1006, false],
   [{ cause: { _tag: "TransportError", error: "no Error" } }, "the transport broke", 1006, false],
   [{ cause: { _tag: "KeepaliveTimeout" } }, "the peer did not answer a ping in time", 1006, false],
   [

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Schedule, TestClock } from "effect"
+import { Data, Deferred, Duration, Effect, Layer, Schedule, TestClock } from "effect"
 import { type Connection, ConnectionClosed, Resume, WebSocketClient } from "effect-websockets"
+import { Testing } from "effect-websockets/testing"
 import * as Envelope from "../src/protocol/Envelope.js"
 import { makeSessions } from "./resuming.js"
 import { settle } from "./support.js"
@@ -107,15 +108,23 @@ describe("a server of sessions", () => {
     })
   )
 
-  it.scoped("acknowledges what it has received, once for what comes at a time", () =>
+  it.scoped("acknowledges what its program takes, once for what it takes at a time", () =>
     Effect.gen(function* () {
-      const { welcomed } = yield* serving()
+      const { welcomed, sessions } = yield* serving()
       const { connection, from, received } = yield* welcomed()
       assert.deepStrictEqual([from, received], [{ _tag: "From", number: 1 }, 0])
       yield* say(connection, data("a"), data("b"), data(Uint8Array.of(1)))
-      assert.deepStrictEqual(yield* hear(connection), { _tag: "Ack", received: 3 })
-      yield* say(connection, data("c"))
-      assert.deepStrictEqual(yield* hear(connection), { _tag: "Ack", received: 4 })
+      yield* settle
+      const heard = yield* Effect.fork(hear(connection))
+      yield* settle
+      assert.isNull(heard.unsafePoll())
+      yield* sessions[0]!.receiveAll
+      assert.deepStrictEqual(yield* heard, { _tag: "Ack", taken: 3 })
+      yield* say(connection, data("c"), data("d"), data("e"))
+      yield* settle
+      yield* sessions[0]!.receive
+      yield* sessions[0]!.receive
+      assert.deepStrictEqual(yield* hear(connection), { _tag: "Ack", taken: 5 })
     })
   )
 
@@ -124,12 +133,12 @@ describe("a server of sessions", () => {
       const { welcomed, sessions } = yield* serving()
       const first = yield* welcomed()
       yield* say(first.connection, data("a"), data("b"))
-      yield* hear(first.connection)
+      yield* settle
       yield* first.connection.close({ code: 1012 })
       const second = yield* welcomed(0, first.session)
       assert.strictEqual(second.received, 2)
       yield* say(second.connection, { _tag: "From", number: 1 }, data("a"), data("b"), data("c"))
-      yield* hear(second.connection)
+      yield* settle
       assert.deepStrictEqual(yield* sessions[0]!.receiveAll, ["a", "b", "c"])
       assert.lengthOf(sessions, 1)
     })
@@ -141,19 +150,22 @@ describe("a server of sessions", () => {
       const first = yield* welcomed()
       yield* sessions[0]!.sendAll(["1", "2", "3", "4"])
       for (const message of ["1", "2", "3", "4"]) assert.deepStrictEqual(yield* hear(first.connection), data(message))
-      yield* say(first.connection, { _tag: "Ack", received: 1 })
+      yield* say(first.connection, { _tag: "Ack", taken: 1 })
       yield* first.connection.close({ code: 1012 })
       const second = yield* welcomed(2, first.session)
       assert.deepStrictEqual(second.from, { _tag: "From", number: 3 })
       assert.deepStrictEqual([yield* hear(second.connection), yield* hear(second.connection)], [data("3"), data("4")])
-      // Who said that it has received two messages may not have received fewer later: it has no way to get them.
+      // What was received is kept until it is acknowledged, and what was acknowledged is not there any more.
       yield* second.connection.close({ code: 1012 })
-      const third = yield* welcomed(0, first.session)
-      assert.deepStrictEqual(third.from, { _tag: "From", number: 3 })
+      const third = yield* welcomed(1, first.session)
+      assert.deepStrictEqual(third.from, { _tag: "From", number: 2 })
+      yield* third.connection.close({ code: 1012 })
+      const fourth = yield* welcomed(0, first.session)
+      assert.deepStrictEqual(fourth.from, { _tag: "From", number: 2 })
     })
   )
 
-  it.scoped("has room again for who waits, also where only the next hello acknowledges", () =>
+  it.scoped("has room again for who waits once that is acknowledged, not where it was received only", () =>
     Effect.gen(function* () {
       const { welcomed, sessions } = yield* serving({ maxReplayMessages: 2 })
       const first = yield* welcomed()
@@ -163,8 +175,28 @@ describe("a server of sessions", () => {
       yield* first.connection.close({ code: 1012 })
       assert.isNull(sending.unsafePoll())
       const second = yield* welcomed(2, first.session)
-      assert.deepStrictEqual([second.from, yield* hear(second.connection)], [{ _tag: "From", number: 3 }, data("3")])
+      assert.deepStrictEqual(second.from, { _tag: "From", number: 3 })
+      yield* settle
+      assert.isNull(sending.unsafePoll())
+      yield* say(second.connection, { _tag: "Ack", taken: 2 })
+      assert.deepStrictEqual(yield* hear(second.connection), data("3"))
       yield* sending
+    })
+  )
+
+  it.scoped("says again what was taken, as that may have been lost with the last connection", () =>
+    Effect.gen(function* () {
+      const { welcomed, sessions } = yield* serving()
+      const first = yield* welcomed()
+      yield* say(first.connection, data("a"), data("b"))
+      yield* settle
+      yield* sessions[0]!.receive
+      yield* first.connection.close({ code: 1012 })
+      const second = yield* welcomed(0, first.session)
+      assert.strictEqual(second.received, 2)
+      assert.deepStrictEqual(yield* hear(second.connection), { _tag: "Ack", taken: 1 })
+      yield* sessions[0]!.receive
+      assert.deepStrictEqual(yield* hear(second.connection), { _tag: "Ack", taken: 2 })
     })
   )
 
@@ -189,7 +221,7 @@ describe("a server of sessions", () => {
       const { welcomed, sessions } = yield* serving()
       const older = yield* welcomed()
       yield* say(older.connection, data("a"))
-      yield* hear(older.connection)
+      yield* settle
       const newer = yield* welcomed(0, older.session)
       assert.strictEqual(newer.received, 1)
       const closed = yield* older.connection.closed
@@ -202,24 +234,71 @@ describe("a server of sessions", () => {
     })
   )
 
-  it.scoped("keeps no more of a client that takes over again and again than its handler's inbox holds", () =>
+  it.scoped("closes with 1008 where more is sent than may wait to be taken, and keeps no more than that", () =>
     Effect.gen(function* () {
-      const { client, serveSessions } = yield* makeSessions
-      yield* serveSessions((connection) => connection.closed, { receiveHighWaterMark: 1_000 })
-      let session: Uint8Array | undefined
-      let received = 0
+      const { welcomed, sessions } = yield* serving({ maxReplayBytes: 16_400, receiveHighWaterMark: 16_400 })
+      let last = yield* welcomed()
       for (let round = 0; round < 20; round++) {
-        const connection = yield* Effect.provide(WebSocketClient.connect(uri, connectOptions), client)
-        yield* say(connection, { _tag: "Hello", received: 0, session })
-        const welcome = yield* hear(connection)
-        assert.ok(welcome._tag === "Welcome")
-        session = welcome.session
-        received = welcome.received
-        yield* say(connection, ...Array.from({ length: 100 }, () => data("x".repeat(100))))
+        yield* Effect.ignore(say(last.connection, ...Array.from({ length: 100 }, () => data("x".repeat(100)))))
         yield* settle
+        if (round < 2) last = yield* welcomed(0, last.session)
       }
-      // One chunk above the mark at most.
-      assert.strictEqual(received, 100)
+      assert.deepStrictEqual((yield* last.connection.closed).closure.received, {
+        code: 1008,
+        reason: "more messages were sent than may wait to be taken"
+      })
+      // 49,200 bytes of 164 each.
+      assert.lengthOf(yield* sessions[0]!.receiveAll, 300)
+      assert.strictEqual((yield* Effect.flip(sessions[0]!.receive))._tag, "ConnectionClosed")
+    })
+  )
+})
+
+describe("a session of somebody", () => {
+  /** Asks for a session as somebody, from one of two handlers, and gives the answer. */
+  const asking = Effect.gen(function* () {
+    const { client, serve } = yield* makeSessions
+    const sessions = yield* Layer.build(Resume.layer())
+    let name = "Ada"
+    const options = { owner: Effect.sync(() => (name === "" ? undefined : Data.struct({ name }))) }
+    const handlers = [
+      Resume.handler(({ closed }) => closed, options),
+      Resume.handler(({ closed }) => closed, options)
+    ] as const
+    let handler: (typeof handlers)[number] = handlers[0]
+    yield* serve((connection) => Effect.provide(handler(connection), sessions), {
+      subprotocols: [Resume.subprotocol]
+    })
+    return {
+      handlers,
+      ask: (session: Uint8Array | undefined, by: string, served = handlers[0]) =>
+        Effect.gen(function* () {
+          name = by
+          handler = served
+          const connection = yield* Effect.provide(WebSocketClient.connect(uri, connectOptions), client)
+          yield* say(connection, { _tag: "Hello", received: 0, session })
+          return yield* hear(connection)
+        })
+    }
+  })
+
+  it.scoped("is unknown to everybody else, and goes on for its owner", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* asking
+      const welcome = yield* ask(undefined, "Ada")
+      assert.ok(welcome._tag === "Welcome")
+      for (const other of ["Bob", ""]) assert.strictEqual((yield* ask(welcome.session, other))._tag, "Unknown")
+      assert.deepStrictEqual(yield* ask(welcome.session, "Ada"), welcome)
+    })
+  )
+
+  it.scoped("is unknown to another handler with the same sessions", () =>
+    Effect.gen(function* () {
+      const { ask, handlers } = yield* asking
+      const welcome = yield* ask(undefined, "Ada", handlers[1])
+      assert.ok(welcome._tag === "Welcome")
+      assert.strictEqual((yield* ask(welcome.session, "Ada", handlers[0]))._tag, "Unknown")
+      assert.deepStrictEqual(yield* ask(welcome.session, "Ada", handlers[1]), welcome)
     })
   )
 })
@@ -315,8 +394,8 @@ describe("a client of sessions", () => {
       const { connect, heard } = yield* against(
         (connection) =>
           say(connection, welcome(0), data("a"), data("b")).pipe(
-            // From 1, three messages and the acknowledgement, in whatever order they come.
-            Effect.zipRight(Effect.replicateEffect(hear(connection), 5)),
+            // From 1, and three messages.
+            Effect.zipRight(Effect.replicateEffect(hear(connection), 4)),
             Effect.zipRight(connection.close({ code: 1012 }))
           ),
         (connection) =>
@@ -337,6 +416,29 @@ describe("a client of sessions", () => {
       assert.deepStrictEqual(yield* Deferred.await(replayed), [{ _tag: "From", number: 2 }, data("2"), data("3")])
       assert.deepStrictEqual(heard, [hello, { _tag: "Hello", received: 2, session: id }])
       assert.deepStrictEqual(yield* session.receiveAll, ["a", "b"])
+    })
+  )
+
+  it.scoped("comes back where it was told of an end that did not come", () =>
+    Effect.gen(function* () {
+      const { connect, heard } = yield* against(
+        (connection) =>
+          say(connection, welcome(0), data("a"), { _tag: "End" }).pipe(
+            Effect.zipRight(settle),
+            Effect.zipRight(Effect.flatMap(Testing.wireOf(connection), ({ cut }) => cut))
+          ),
+        (connection) =>
+          say(connection, welcome(0), { _tag: "From", number: 2 }, { _tag: "End" }).pipe(
+            Effect.zipRight(connection.close({ code: 1011 }))
+          )
+      )
+      const session = yield* connect
+      yield* settle
+      assert.strictEqual((yield* session.state.get)._tag, "Away")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(ConnectionClosed.code(yield* session.closed), 1011)
+      assert.strictEqual(yield* session.receive, "a")
+      assert.lengthOf(heard, 2)
     })
   )
 

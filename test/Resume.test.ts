@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
+  Cause,
   Deferred,
   Duration,
   Effect,
@@ -7,6 +8,7 @@ import {
   Fiber,
   Layer,
   Logger,
+  Option,
   Random,
   Ref,
   Schedule,
@@ -125,29 +127,29 @@ describe("the replay buffer", () => {
     ["maxReplayMessages", { maxReplayMessages: 3 }, "x"],
     ["maxReplayBytes", { maxReplayBytes: 3 * 164 }, "x".repeat(100)]
   ]
-  it.scoped.each(limits)("at %s makes send wait until the peer has acknowledged, in order", ([, options, message]) =>
-    Effect.gen(function* () {
-      const { near, far, cut } = yield* session(options)
-      yield* cut
-      yield* near.sendAll([message, message, message])
-      const sending = yield* Effect.fork(near.send("fourth"))
-      yield* settle
-      const next = yield* Effect.fork(near.send("fifth"))
-      const gone = yield* Effect.fork(near.send("interrupted"))
-      yield* settle
-      assert.isTrue(isRunning(sending) && isRunning(next))
-      yield* Fiber.interrupt(gone)
-      yield* pass(1000)
-      yield* Fiber.join(sending)
-      yield* Fiber.join(next)
-      assert.deepStrictEqual(yield* Effect.replicateEffect(far.receive, 5), [
-        message,
-        message,
-        message,
-        "fourth",
-        "fifth"
-      ])
-    })
+  it.scoped.each(limits)(
+    "at %s makes send wait until the peer's program has taken what was sent, in order",
+    ([, options, message]) =>
+      Effect.gen(function* () {
+        const { near, far, cut } = yield* session(options)
+        yield* cut
+        yield* near.sendAll([message, message, message])
+        const sending = yield* Effect.fork(near.send("fourth"))
+        yield* settle
+        const next = yield* Effect.fork(near.send("fifth"))
+        const gone = yield* Effect.fork(near.send("interrupted"))
+        yield* settle
+        assert.isTrue(isRunning(sending) && isRunning(next))
+        yield* Fiber.interrupt(gone)
+        yield* pass(1000)
+        // They are at the peer, whose program has not taken them.
+        assert.isTrue(isRunning(sending) && isRunning(next))
+        assert.strictEqual(yield* far.receive, message)
+        yield* Fiber.join(sending)
+        const others = yield* Effect.replicateEffect(far.receive, 4)
+        assert.deepStrictEqual(others, [message, message, "fourth", "fifth"])
+        yield* Fiber.join(next)
+      })
   )
 
   it.scoped("with whenFull end, one that is full while there is no connection ends the session with a gap", () =>
@@ -199,12 +201,31 @@ describe("the replay buffer", () => {
       yield* settle
       yield* pass(1000)
       const accepted = yield* Ref.get(sent)
-      // Two inboxes at the peer that let one chunk above their marks, and what is not acknowledged.
-      assert.isBelow(accepted, 250)
+      assert.strictEqual(accepted, 50)
       for (let i = 0; i < accepted + 100; i++) yield* far.receive
       yield* settle
       assert.isAbove(yield* Ref.get(sent), accepted)
       yield* Fiber.interrupt(sending)
+    })
+  )
+})
+
+describe("two programs that send while they take", () => {
+  it.scoped("do not wait for each other for good, with replay buffers and inboxes that are full", () =>
+    Effect.gen(function* () {
+      const COUNT = 1_000
+      const network = yield* makeSessions
+      const options = { maxReplayBytes: 20_000, receiveHighWaterMark: 5_000 }
+      const reply = "r".repeat(1_000)
+      yield* network.serveSessions((session) => Connection.runForEach(session, () => session.send(reply)), options)
+      const near = yield* Effect.provide(Resume.connect(uri, { ...soon, ...options }), network.client)
+      const got = yield* Ref.make(0)
+      const sending = yield* Effect.fork(Effect.replicateEffect(near.send("x".repeat(100)), COUNT))
+      const taking = Connection.runForEach(near, () => Ref.update(got, (n) => n + 1))
+      yield* Effect.fork(taking)
+      for (let turn = 0; turn < 200 && (yield* Ref.get(got)) < COUNT; turn++) yield* settle
+      assert.strictEqual(yield* Ref.get(got), COUNT)
+      yield* Fiber.join(sending)
     })
   )
 })
@@ -317,13 +338,18 @@ describe("a handler", () => {
   ]
   it.scoped.each(ends)("that %s closes the session once everything has gone", ([, end, code]) =>
     Effect.gen(function* () {
-      const { client, serveSessions } = yield* makeSessions
+      const { client, serveSessions, dialled } = yield* makeSessions
       const { size } = yield* serveSessions(({ send }) => Effect.zipRight(send("last words"), end))
-      const connection = yield* Effect.provide(Resume.connect(uri, { ...soon, isTemporary: () => false }), client)
+      const connection = yield* Effect.provide(Resume.connect(uri, soon), client)
       assert.strictEqual(yield* connection.receive, "last words")
-      assert.strictEqual(ConnectionClosed.code(yield* connection.closed), code)
+      const closed = yield* connection.closed
+      assert.strictEqual(ConnectionClosed.code(closed), code)
+      assert.isUndefined(closed.closure.cause)
       yield* settle
       assert.strictEqual(yield* size, 0)
+      // Nothing is lost, and nothing to come back for.
+      yield* pass(60_000)
+      assert.lengthOf(dialled, 1)
     })
   )
 
@@ -366,6 +392,19 @@ describe("a handler", () => {
       assert.strictEqual(yield* connection.receive, "last words")
       assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1000)
       assert.strictEqual(yield* size, 0)
+    })
+  )
+
+  it.scoped("is over at once where its client closes with a code that a session survives otherwise", () =>
+    Effect.gen(function* () {
+      const { near, far, server, dialled } = yield* session()
+      yield* near.send("last")
+      yield* near.close({ code: 1012, reason: "moving" })
+      yield* settle
+      assert.strictEqual(yield* server.size, 0)
+      assert.deepStrictEqual((yield* far.closed).closure.received, { code: 1012, reason: "moving" })
+      assert.strictEqual(yield* far.receive, "last")
+      assert.lengthOf(dialled, 1)
     })
   )
 
@@ -532,6 +571,59 @@ describe("connecting", () => {
       const { cause } = (yield* near.closed).closure
       assert.ok(cause?._tag === "TransportError" && cause.error instanceof HandshakeError)
       assert.include((yield* Effect.flip(near.receive)).message, "status 404")
+    })
+  )
+
+  it.scoped("that is interrupted dials no more, though its scope stays open", () =>
+    Effect.gen(function* () {
+      const { client, dialled } = yield* makeSessions
+      const before = (yield* Fiber.roots).length
+      const connecting = yield* Effect.fork(
+        Effect.timeout(Effect.provide(Resume.connect(uri, soon), client), "3500 millis")
+      )
+      yield* settle
+      for (let i = 0; i < 7; i++) yield* pass(500)
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(connecting)))
+      assert.lengthOf(dialled, 4)
+      yield* pass(60_000)
+      assert.lengthOf(dialled, 4)
+      assert.strictEqual((yield* Fiber.roots).length, before)
+    })
+  )
+
+  const defects: ReadonlyArray<readonly [string, Reconnecting.Target, Reconnecting.ReconnectOptions, string]> = [
+    ["the target", Effect.die(new Error("my bug")), {}, "my bug"],
+    ["an option", uri, { ...soon, pingInterval: 0 }, "pingInterval"],
+    ["an option of its own", uri, { ...soon, stableAfter: -1 }, "stableAfter"]
+  ]
+  it.scoped.each(defects)("is a defect where %s is wrong", ([, target, { subprotocols: _, ...options }, sentence]) =>
+    Effect.gen(function* () {
+      const { client, serveSessions } = yield* makeSessions
+      yield* serveSessions(stay)
+      const exit = yield* Effect.exit(Effect.provide(Effect.scoped(Resume.connect(target, options)), client))
+      const defect = Exit.isFailure(exit) ? Option.getOrNull(Cause.dieOption(exit.cause)) : null
+      assert.instanceOf(defect, Error)
+      assert.include(String(defect), sentence)
+    })
+  )
+
+  it.scoped("again with a defect ends the session, which says it, and is logged", () =>
+    Effect.gen(function* () {
+      const { client, serveSessions, wires } = yield* makeSessions
+      yield* serveSessions(stay)
+      let calls = 0
+      const target = Effect.suspend(() => (calls++ === 0 ? Effect.succeed(uri) : Effect.die(new Error("my bug"))))
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void logged.push(message))
+      const connecting = Resume.connect(target, soon)
+      const near = yield* connecting.pipe(
+        Effect.provide(client),
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+      yield* (yield* wires)[0]!.cut
+      yield* pass(1000)
+      assert.strictEqual((yield* near.closed).message, "my bug")
+      assert.deepStrictEqual(logged, [["a session's client died"]])
     })
   )
 

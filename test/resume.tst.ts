@@ -38,6 +38,17 @@ describe("a session's handler", () => {
     >()
   })
 
+  it("needs what tells its owner, which has no error", () => {
+    const owner = Effect.map(Principal, ({ name }) => name)
+    const owned = Resume.handler((connection) => connection.closed, { owner })
+    expect(owned).type.toBe<
+      (
+        connection: Connection.Connection
+      ) => Effect.Effect<void, ConnectionClosed.ConnectionClosed, Resume.Sessions | Principal>
+    >()
+    expect(Resume.handler).type.not.toBeCallableWith(() => Effect.void, { owner: Effect.fail("nobody") })
+  })
+
   it("has a scope, and what the request hook gives", () => {
     const layer = WebSocketServer.layer(handler, {
       subprotocols: [Resume.subprotocol],

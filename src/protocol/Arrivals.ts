@@ -7,10 +7,20 @@ export class Arrivals {
   private last = 0
   /** The number of the next message on the current connection. */
   private upcoming = 1
+  private takenCount = 0
 
   /** All messages up to this number have been received. */
   get received(): number {
     return this.last
+  }
+
+  /** How many of them the program has taken. */
+  get taken(): number {
+    return this.takenCount
+  }
+
+  take(count: number): void {
+    this.takenCount += count
   }
 
   /** The next message has this number. Says how many before it will never come: 0 unless the other end has lost some. */

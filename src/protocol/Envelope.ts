@@ -14,10 +14,12 @@ export type Envelope =
   | { readonly _tag: "Welcome"; readonly received: number; readonly session: Uint8Array }
   /** The next message has this number. */
   | { readonly _tag: "From"; readonly number: number }
-  /** All messages up to this number have been received. */
-  | { readonly _tag: "Ack"; readonly received: number }
+  /** All messages up to this number have been taken by the program, and need not be kept. */
+  | { readonly _tag: "Ack"; readonly taken: number }
   /** The server's other answer: it does not know the session. */
   | { readonly _tag: "Unknown" }
+  /** Nothing more will come: the session ends with the close frame that follows. */
+  | { readonly _tag: "End" }
 
 /** The bytes of a session's identifier. */
 export const sessionLength = 16
@@ -28,6 +30,7 @@ const WELCOME = 2
 const FROM = 3
 const ACK = 4
 const UNKNOWN = 5
+const END = 6
 
 /** Seven bits a byte, the lowest first; all but the last have the highest bit set. */
 const writeNumber = (tag: number, value: number, rest: Uint8Array | undefined): Uint8Array => {
@@ -76,9 +79,11 @@ export const encode = (envelope: Envelope): string | Uint8Array => {
     case "From":
       return writeNumber(FROM, envelope.number, undefined)
     case "Ack":
-      return writeNumber(ACK, envelope.received, undefined)
+      return writeNumber(ACK, envelope.taken, undefined)
     case "Unknown":
       return Uint8Array.of(UNKNOWN)
+    case "End":
+      return Uint8Array.of(END)
   }
 }
 
@@ -91,8 +96,10 @@ export const decode = (message: string | Uint8Array): Envelope | Violation => {
   const tag = message[0]
   if (tag === undefined) return malformed("it is empty")
   if (tag === DATA) return { _tag: "Data", message: message.subarray(1) }
-  if (tag === UNKNOWN) return message.length === 1 ? { _tag: "Unknown" } : malformed("bytes behind its tag 5")
-  if (tag > UNKNOWN) return malformed(`its tag is ${tag}`)
+  if (tag > END) return malformed(`its tag is ${tag}`)
+  if (tag >= UNKNOWN) {
+    return message.length === 1 ? { _tag: tag === END ? "End" : "Unknown" } : malformed(`bytes behind its tag ${tag}`)
+  }
   const number = readNumber(message)
   if (number === undefined) return malformed(`no number behind its tag ${tag}`)
   const { value, end } = number
@@ -106,7 +113,7 @@ export const decode = (message: string | Uint8Array): Envelope | Violation => {
       return rest === sessionLength ? { _tag: "Welcome", received: value, session: session() } : badSession(rest)
     default:
       if (rest > 0) return malformed(`${rest} bytes behind its number`)
-      if (tag === ACK) return { _tag: "Ack", received: value }
+      if (tag === ACK) return { _tag: "Ack", taken: value }
       return value > 0 ? { _tag: "From", number: value } : malformed("messages are counted from 1")
   }
 }

@@ -1,6 +1,6 @@
 /**
  * What one end of a session has sent, as long as the other end has not said
- * that it has received it. Messages are numbered from 1.
+ * that its program has taken it. Messages are numbered from 1.
  */
 
 /** Charged for each message beside its content, as an inbox does. */
@@ -56,10 +56,15 @@ export class ReplayBuffer {
     this.size += OVERHEAD + message.length
   }
 
+  /** Whether so many messages were sent, over whatever connection. */
+  hasSent(count: number): boolean {
+    return count < this.unsent
+  }
+
   /** Forgets all messages up to a number; false where no such message was ever sent. */
-  acknowledge(received: number): boolean {
-    if (received >= this.unsent) return false
-    while (this.firstNumber <= received) {
+  acknowledge(taken: number): boolean {
+    if (!this.hasSent(taken)) return false
+    while (this.firstNumber <= taken) {
       // Between head and the end every place has its message.
       this.size -= OVERHEAD + this.kept[this.head]!.length
       this.kept[this.head++] = undefined

@@ -18,11 +18,10 @@ type Handler = (connection: Resume.ResumableConnection) => Effect.Effect<unknown
 
 /** What a server runs that keeps sessions as long as the scope is open. */
 const keeping = (handle: Handler) =>
-  Effect.map(
-    Layer.build(Resume.layer()),
-    (sessions) => (connection: Parameters<ReturnType<typeof Resume.handler>>[0]) =>
-      Effect.provide(Resume.handler(handle)(connection), sessions)
-  )
+  Effect.map(Layer.build(Resume.layer()), (sessions) => {
+    const handler = Resume.handler(handle)
+    return (connection: Parameters<typeof handler>[0]) => Effect.provide(handler(connection), sessions)
+  })
 
 describe("a session over sockets", () => {
   it.live(

@@ -18,6 +18,15 @@ describe("Arrivals", () => {
     expect([arrivals.arrived(), arrivals.received]).toEqual([true, 3])
   })
 
+  it("counts what is taken beside what has come", () => {
+    const arrivals = new Arrivals()
+    arrivals.arrived()
+    arrivals.arrived()
+    expect(arrivals.taken).toBe(0)
+    arrivals.take(1)
+    expect([arrivals.taken, arrivals.received]).toEqual([1, 2])
+  })
+
   it("says how many messages are missing, on both sides of none", () => {
     const arrivals = new Arrivals()
     arrivals.arrived()

@@ -18,14 +18,15 @@ const written: ReadonlyArray<readonly [Envelope.Envelope, string]> = [
   [{ _tag: "Welcome", received: 128, session }, "028001000102030405060708090a0b0c0d0e0f"],
   [{ _tag: "From", number: 1 }, "0301"],
   [{ _tag: "From", number: 16_384 }, "03808001"],
-  [{ _tag: "Ack", received: 300 }, "04ac02"],
-  [{ _tag: "Ack", received: Number.MAX_SAFE_INTEGER }, "04ffffffffffffff0f"],
-  [{ _tag: "Unknown" }, "05"]
+  [{ _tag: "Ack", taken: 300 }, "04ac02"],
+  [{ _tag: "Ack", taken: Number.MAX_SAFE_INTEGER }, "04ffffffffffffff0f"],
+  [{ _tag: "Unknown" }, "05"],
+  [{ _tag: "End" }, "06"]
 ]
 
 const malformed: ReadonlyArray<readonly [string, string]> = [
   ["", "it is empty"],
-  ["06", "its tag is 6"],
+  ["07", "its tag is 7"],
   ["ff00", "its tag is 255"],
   ["01", "no number behind its tag 1"],
   ["0480", "no number behind its tag 4"],
@@ -37,7 +38,8 @@ const malformed: ReadonlyArray<readonly [string, string]> = [
   ["0100aa", "its session has 1 bytes, not 16"],
   [`0100${"00".repeat(17)}`, "its session has 17 bytes, not 16"],
   ["0200", "its session has 0 bytes, not 16"],
-  ["0500", "bytes behind its tag 5"]
+  ["0500", "bytes behind its tag 5"],
+  ["0600", "bytes behind its tag 6"]
 ]
 
 const number = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.maxSafeNat())
@@ -49,8 +51,8 @@ const envelope: fc.Arbitrary<Envelope.Envelope> = fc.oneof(
     .map(([received, session]) => ({ _tag: "Hello" as const, received, session })),
   fc.tuple(number, id).map(([received, session]) => ({ _tag: "Welcome" as const, received, session })),
   number.map((number) => ({ _tag: "From" as const, number: Math.max(1, number) })),
-  number.map((received) => ({ _tag: "Ack" as const, received })),
-  fc.constant({ _tag: "Unknown" as const })
+  number.map((taken) => ({ _tag: "Ack" as const, taken })),
+  fc.constantFrom({ _tag: "Unknown" as const }, { _tag: "End" as const })
 )
 
 describe("an envelope", () => {
@@ -80,7 +82,7 @@ describe("an envelope", () => {
   it("has one form: what is read is written with the same bytes, and nothing throws", () => {
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 30 }),
-      fc.tuple(fc.integer({ min: 0, max: 6 }), fc.uint8Array({ maxLength: 20 })).map(([tag, rest]) => {
+      fc.tuple(fc.integer({ min: 0, max: 7 }), fc.uint8Array({ maxLength: 20 })).map(([tag, rest]) => {
         return Uint8Array.of(tag, ...rest)
       })
     )

@@ -48,6 +48,7 @@ describe("ReplayBuffer", () => {
     expect(buffer.acknowledge(0)).toBe(true)
     expect(buffer.acknowledge(1)).toBe(false)
     expect(buffer.take(1, 1)).toEqual(["1"])
+    expect([buffer.hasSent(1), buffer.hasSent(2)]).toEqual([true, false])
     expect(buffer.acknowledge(2)).toBe(false)
     expect(buffer.first).toBe(1)
     expect(buffer.acknowledge(1)).toBe(true)
