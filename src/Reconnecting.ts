@@ -58,7 +58,7 @@ export interface ReconnectOptions<E = never, R = never> extends ConnectOptions {
   readonly schedule?: Schedule.Schedule<unknown, ConnectError | ConnectionClosed | E, R> | undefined
   /** A connection that lasted so long was a good one, and the schedule starts over: 10 seconds. */
   readonly stableAfter?: Duration.DurationInput | undefined
-  /** The longest time that a server's `Retry-After` with a 503 or 429 is waited for: 5 minutes. */
+  /** The longest time that a `Retry-After` with a 503 or 429, a proxy's too, is waited for: 5 minutes. */
   readonly maxRetryAfter?: Duration.DurationInput | undefined
   /** Whether another attempt may succeed where one failed so: `isTransient` of this module unless told otherwise. */
   readonly isTransient?: ((error: ConnectError | E) => boolean) | undefined

@@ -21,7 +21,7 @@ export interface OfferOptions {
   /**
    * Headers beside those of the handshake, each with one value or several; `Authorization` here wins over the URI's
    * user. Redirects to another origin leave `Authorization`, `Cookie` and each header with a `Redacted` value behind.
-   * `Proxy-Authorization` is none of them: the proxy's URI carries user and password.
+   * `Proxy-Authorization` is refused: the proxy's URI carries user and password.
    */
   readonly headers?: Readonly<Record<string, HeaderValue | ReadonlyArray<HeaderValue>>> | undefined
 }
