@@ -37,8 +37,6 @@ export interface Parts {
   readonly deadlines: Deadlines
 }
 
-type Change = (state: Protocol.State) => Protocol.Step
-
 const NEVER = Number.POSITIVE_INFINITY
 const NONE = -1
 
@@ -56,7 +54,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   readonly pings: Pings
 
   /** What ends the connection and stands behind messages that have not been taken. */
-  private late: Array<Change> = []
+  private late: Array<Protocol.Change> = []
   /** What the transport says while an extension takes its time with a message: it comes behind that. */
   private behind: Array<() => void> = []
   private isGone = false
@@ -228,9 +226,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   /** How the connection ended, or as much of it as is known. */
   closure(): Protocol.Closure {
-    return this.current._tag === "Open"
-      ? { sent: undefined, received: undefined, initiator: "local", cause: undefined }
-      : this.current.closure
+    return Protocol.closureOf(this.current)
   }
 
   // From the connection's user
@@ -262,7 +258,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   // The state
 
   /** Acts on what ends the connection, behind the messages that came before it. */
-  private later(change: Change): void {
+  private later(change: Protocol.Change): void {
     const isNext = this.late.length === 0 && this.inbox.isEmpty() && this.inbox.isAwaited()
     if (!this.isOpen || isNext) {
       this.transition(change)
@@ -276,7 +272,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   /** The one place where the state changes: first the state, then the bytes, then whoever waits. */
-  private transition(change: Change): void {
+  private transition(change: Protocol.Change): void {
     const before = this.current
     const { state, output } = change(before)
     this.current = state

@@ -16,10 +16,7 @@ export type Finding = "nothing" | "quiet" | "dead" | "unfinished"
 const notHeard: Frame.Close = { code: CloseCode.InternalError, reason: "keepalive ping timeout" }
 
 /** How a connection ends by what was found, if it does. */
-export const endBy = (
-  finding: Finding,
-  messageTimeout: number
-): ((state: Protocol.State) => Protocol.Step) | undefined => {
+export const endBy = (finding: Finding, messageTimeout: number): Protocol.Change | undefined => {
   switch (finding) {
     case "nothing":
     case "quiet":

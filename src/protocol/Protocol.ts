@@ -49,10 +49,17 @@ export type Output =
   /** Cut the transport, now. */
   | { readonly _tag: "Destroy" }
 
+/** How a connection ended, or as much of it as is known. */
+export const closureOf = (state: State): Closure =>
+  state._tag === "Open" ? { sent: undefined, received: undefined, initiator: "local", cause: undefined } : state.closure
+
 export interface Step {
   readonly state: State
   readonly output: ReadonlyArray<Output>
 }
+
+/** What is to become of a state, when its time has come. */
+export type Change = (state: State) => Step
 
 export const open: State = { _tag: "Open" }
 
