@@ -268,12 +268,12 @@ class Peers {
     socket.on("close", this.closed)
   }
 
-  private await(socket: Socket): void {
+  private await(socket: Socket, wasAnswered = false): void {
     const key = this.keys.get(socket) ?? Peers.key(socket)
     this.keys.set(socket, key)
     this.silent.set(
       key,
-      this.acceptor.arrived(() => socket.destroy())
+      this.acceptor.arrived(() => socket.destroy(), wasAnswered)
     )
   }
 
@@ -289,7 +289,7 @@ class Peers {
 
   /** All that it asked for is answered: on a connection that is kept it is silent again. */
   answered(socket: Socket): void {
-    if (!socket.destroyed && !socket.writableEnded) this.await(socket)
+    if (!socket.destroyed && !socket.writableEnded) this.await(socket, true)
   }
 
   private settle(key: unknown): void {
