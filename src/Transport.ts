@@ -94,10 +94,10 @@ export interface Exchange {
 /** Who takes what a listener hears. */
 export interface Acceptor {
   /**
-   * A peer has connected and said nothing yet; `cut` ends the connection.
+   * A peer has connected and said nothing yet, or has been answered and said nothing since; `cut` ends the connection.
    * What is returned is called once, when its first request is there or when it has gone.
    */
-  readonly arrived: (cut: () => void) => () => void
+  readonly arrived: (cut: () => void, wasAnswered?: boolean) => () => void
   readonly exchange: (exchange: Exchange) => void
 }
 

@@ -26,7 +26,10 @@ export { type DrainOptions, drainDefaults, finalizersTime } from "./running.js"
 
 /** What a server is told as data. */
 export interface ServerSettings extends ConnectionOptions {
-  /** How long a peer may take from connecting to the end of its request, TLS included, before it is cut: 10 seconds. */
+  /**
+   * How long a peer may take from connecting, or from our last answer, to the end of its request, TLS included, before
+   * it is cut: 10 seconds.
+   */
   readonly openTimeout?: Duration.DurationInput | undefined
   /**
    * How many peers may be that far at a time; more are cut at once. For as many at a time hooks decide whether they get

@@ -86,9 +86,9 @@ export class Serving implements Acceptor {
     this.hasHooks = Object.values(parts.hooks).some((hook) => hook !== undefined)
   }
 
-  arrived(cut: () => void): () => void {
+  arrived(cut: () => void, wasAnswered = false): () => void {
     // Who comes on top of as many as may be silent at a time is not worth an answer: it has asked nothing.
-    if (this.silent.size >= this.parts.maxHandshakes) {
+    if (!wasAnswered && this.silent.size >= this.parts.maxHandshakes) {
       cut()
       return () => {}
     }
@@ -99,7 +99,8 @@ export class Serving implements Acceptor {
     }
     const entry: Entry = { dueAt: 0, place: -1, fire: expire }
     deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
-    this.silent.add(cut)
+    // Connections that are kept for a while take no place from others.
+    if (!wasAnswered) this.silent.add(cut)
     return () => {
       deadlines.remove(entry)
       this.silent.delete(cut)

@@ -192,11 +192,15 @@ const served = (server: HttpServer | HttpsServer, acceptor: Acceptor): Effect.Ef
       server.on("connection", (socket: Socket) => peers.add(socket, isTls))
       if (isTls) server.on("secureConnection", (socket: Socket) => peers.addSecure(socket))
       server.on("request", (message, response) => {
-        peers.heard(message.socket)
+        const { socket } = message
+        peers.heard(socket)
         exchange.track(message, response)
+        response.on("close", () => {
+          if (!exchange.isAnswering(socket)) peers.answered(socket)
+        })
         acceptor.exchange(exchange.plain(message, response))
       })
-      server.on("upgrade", (_, socket: Socket) => peers.heard(socket))
+      server.on("upgrade", (_, socket: Socket) => peers.heardLast(socket))
       server.on("upgrade", upgraded(acceptor))
       server.on("clientError", (error, socket) => {
         // Behind what is left of an earlier answer ours would be taken for a part of it.
@@ -224,13 +228,13 @@ const upgraded =
     else acceptor.exchange(asked)
   }
 
-/** The sockets of a server, among them those whose peers have said nothing yet. */
+/** The sockets of a server, among them those whose peers have said nothing yet, or nothing since their last answer. */
 class Peers {
   private readonly acceptor: Acceptor
   /** As they were accepted, below TLS; `closeAllConnections` knows none that came by an event, and none in between. */
   private readonly sockets = new Set<Socket>()
   private readonly silent = new Map<unknown, () => void>()
-  /** The keys under which they are there: a socket that has closed does not know its addresses any more. */
+  /** The keys under which they are there, since a socket that has closed does not know its addresses any more. */
   private readonly keys = new WeakMap<Socket, unknown>()
   private readonly closed: (this: Socket) => void
 
@@ -258,23 +262,34 @@ class Peers {
   }
 
   addSecure(socket: Socket): void {
-    if (socket.remotePort !== undefined || socket.destroyed) return
-    this.await(socket)
+    if (socket.destroyed) return
+    if (socket.remotePort === undefined) this.await(socket)
+    else this.keys.set(socket, Peers.key(socket))
     socket.on("close", this.closed)
   }
 
-  private await(socket: Socket): void {
-    const key = Peers.key(socket)
+  private await(socket: Socket, wasAnswered = false): void {
+    const key = this.keys.get(socket) ?? Peers.key(socket)
     this.keys.set(socket, key)
     this.silent.set(
       key,
-      this.acceptor.arrived(() => socket.destroy())
+      this.acceptor.arrived(() => socket.destroy(), wasAnswered)
     )
   }
 
   heard(socket: Socket): void {
+    this.settle(this.keys.get(socket))
+  }
+
+  /** What it asked for is no HTTP any more. */
+  heardLast(socket: Socket): void {
+    this.heard(socket)
     this.keys.delete(socket)
-    this.settle(Peers.key(socket))
+  }
+
+  /** All that it asked for is answered: on a connection that is kept it is silent again. */
+  answered(socket: Socket): void {
+    if (!socket.destroyed && !socket.writableEnded) this.await(socket, true)
   }
 
   private settle(key: unknown): void {

@@ -4,9 +4,10 @@ import { basename, dirname } from "node:path"
 import { createSecureContext, type SecureContextOptions } from "node:tls"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CertificateError } from "./CertificateError.js"
 
@@ -31,7 +32,7 @@ export interface Service {
   /**
    * Loads the pair anew. Completes when every server that uses it shows it to
    * new connections; fails where it cannot be had or does not fit, and then
-   * the old one stays.
+   * the old one stays. Where one server cannot take it the others have it.
    */
   readonly reload: Effect.Effect<void, CertificateError>
   /** Calls with the pair that is in use, and with each later one until the scope closes. */
@@ -53,7 +54,31 @@ export interface Options<R = never> {
   readonly source?: string | undefined
 }
 
-/** A pair that an effect gives: from a secret store, or as it stands in a `Config`. */
+/** A pair, and what its load has acquired, which is held for as long as it is in use. */
+interface Loaded {
+  readonly pair: Pair
+  readonly scope: Scope.CloseableScope
+}
+
+/** Loads a pair in a scope of its own, which ends at once where it cannot be had or does not fit. */
+const acquiring =
+  <E>(source: string, load: (scope: Scope.Scope) => Effect.Effect<Pair, E>) =>
+  (restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) =>
+    Effect.gen(function* () {
+      const unusable = (cause: unknown) => new CertificateError({ source, cause })
+      const scope = yield* Scope.make()
+      const pair = yield* restore(Effect.mapError(load(scope), unusable)).pipe(
+        Effect.tap((pair) => Effect.try({ try: () => createSecureContext(nodeOptions(pair)), catch: unusable })),
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+      return { pair, scope }
+    })
+
+/**
+ * A pair that an effect gives: from a secret store, or as it stands in a
+ * `Config`. What the effect adds to its scope is released when another pair has
+ * taken its place, or with the layer.
+ */
 export const layer = <E, R, R2 = never>(
   load: Effect.Effect<Pair, E, R>,
   { reloadOn = Stream.empty, source = "an effect" }: Options<R2> = {}
@@ -62,33 +87,40 @@ export const layer = <E, R, R2 = never>(
     TlsContext,
     Effect.gen(function* () {
       const context = yield* Effect.context<R>()
-      const loaded = Effect.provide(load, context).pipe(
-        Effect.mapError((cause) => new CertificateError({ source, cause })),
-        Effect.tap((pair) =>
-          Effect.try({
-            try: () => createSecureContext(nodeOptions(pair)),
-            catch: (cause) => new CertificateError({ source, cause })
+      const acquire = acquiring(source, (scope) => Effect.provide(load, Context.add(context, Scope.Scope, scope)))
+      let isOver = false
+      let current: Loaded = yield* Effect.uninterruptibleMask((restore) =>
+        Effect.tap(acquire(restore), () =>
+          Effect.addFinalizer((exit) => {
+            isOver = true
+            return Scope.close(current.scope, exit)
           })
         )
       )
-      let current = yield* loaded
       const users = new Set<(pair: Pair) => void>()
+      const put = (next: Loaded): Effect.Effect<void, CertificateError> => {
+        // The layer may have ended while it was loaded.
+        if (isOver) return Scope.close(next.scope, Exit.void)
+        const { scope } = current
+        current = next
+        const applied = Effect.validateAll([...users], (apply) =>
+          Effect.try({ try: () => apply(next.pair), catch: (cause) => cause })
+        )
+        return Effect.mapError(applied, ([cause]) => new CertificateError({ source, cause })).pipe(
+          Effect.ensuring(Scope.close(scope, Exit.void))
+        )
+      }
       // One at a time: of two the one that began later has the newer pair.
       const turn = yield* Effect.makeSemaphore(1)
       const service: Service = {
-        current: Effect.sync(() => current),
-        reload: turn.withPermits(1)(
-          Effect.map(loaded, (pair) => {
-            current = pair
-            for (const apply of users) apply(pair)
-          })
-        ),
+        current: Effect.sync(() => current.pair),
+        reload: turn.withPermits(1)(Effect.uninterruptibleMask((restore) => Effect.flatMap(acquire(restore), put))),
         use: (apply) =>
           Effect.asVoid(
             Effect.acquireRelease(
               Effect.sync(() => {
+                apply(current.pair)
                 users.add(apply)
-                apply(current)
               }),
               () => Effect.sync(() => users.delete(apply))
             )

@@ -2,7 +2,7 @@ import { rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { TLSSocket } from "node:tls"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Logger, Redacted, Ref } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Redacted, Ref, Scope } from "effect"
 import { WebSocketServer } from "effect-websockets"
 import { type CertificateError, NodeListener, TlsContext } from "effect-websockets/node"
 import {
@@ -151,6 +151,76 @@ describe("a TlsContext", () => {
         yield* echoes("good", yield* connect(uri, {}, { tls: { ca: good.cert } }))
       })
     )
+  )
+
+  it.effect("H13: holds what its load has acquired for as long as that pair is in use", () =>
+    Effect.gen(function* () {
+      const good = yield* certificate
+      const { key } = yield* otherCertificate
+      const held = yield* Ref.make<ReadonlyArray<number>>([])
+      const count = yield* Ref.make(0)
+      const next = yield* Ref.make<Effect.Effect<TlsContext.Pair, Error>>(Effect.succeed(pairOf(good)))
+      const load = Effect.acquireRelease(
+        Effect.tap(
+          Ref.updateAndGet(count, (n) => n + 1),
+          (n) => Ref.update(held, (all) => [...all, n])
+        ),
+        (n) => Ref.update(held, (all) => all.filter((other) => other !== n))
+      ).pipe(Effect.zipRight(Effect.flatten(Ref.get(next))))
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(TlsContext.layer(load), scope)
+      const reload = Effect.provide(TlsContext.reload, context)
+      assert.deepStrictEqual(yield* Ref.get(held), [1])
+      yield* reload
+      yield* reload
+      assert.deepStrictEqual(yield* Ref.get(held), [3])
+      for (const bad of [Effect.succeed(pairOf({ ...good, key })), Effect.fail(new Error("the store is away"))]) {
+        yield* Ref.set(next, bad)
+        yield* Effect.flip(reload)
+        assert.deepStrictEqual(yield* Ref.get(held), [3])
+      }
+      // One that is loaded still when the layer ends is put nowhere.
+      const gate = yield* Deferred.make<TlsContext.Pair>()
+      yield* Ref.set(next, Deferred.await(gate))
+      const interrupted = yield* Effect.fork(reload)
+      yield* Effect.yieldNow()
+      yield* Fiber.interrupt(interrupted)
+      assert.deepStrictEqual(yield* Ref.get(held), [3])
+      const late = yield* Effect.fork(reload)
+      yield* Effect.yieldNow()
+      assert.deepStrictEqual(yield* Ref.get(held), [3, 7])
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(yield* Ref.get(held), [7])
+      yield* Deferred.succeed(gate, pairOf(good))
+      yield* Fiber.join(late)
+      assert.deepStrictEqual(yield* Ref.get(held), [])
+    })
+  )
+
+  it.effect("H13: that one server cannot take is taken by the others, and the failure is a typed error", () =>
+    Effect.gen(function* () {
+      const [first, second] = [yield* certificate, yield* otherCertificate]
+      const pair = yield* Ref.make(first)
+      const context = yield* Layer.build(TlsContext.layer(Effect.map(Ref.get(pair), pairOf), { source: "the store" }))
+      const { reload, use } = Context.get(context, TlsContext.TlsContext)
+      const taken: Array<string> = []
+      const take = (name: string) => use(({ cert }) => void taken.push(`${name} ${cert === first.cert ? 1 : 2}`))
+      yield* take("a")
+      yield* use(({ cert }) => {
+        if (cert === second.cert) throw new Error("not that one")
+      })
+      yield* take("b")
+      yield* Ref.set(pair, second)
+      const error = yield* Effect.flip(reload)
+      assert.strictEqual(error.message.split(": ").at(0), "cannot use the certificate and the key of the store")
+      assert.include(error.message, "not that one")
+      assert.deepStrictEqual(taken, ["a 1", "b 1", "a 2", "b 2"])
+      // Who cannot take the pair that is in use is a bug, and is not asked again.
+      const exit = yield* Effect.exit(use(() => assert.fail("never")))
+      assert.isTrue(Exit.isFailure(exit))
+      yield* Ref.set(pair, first)
+      yield* reload
+    }).pipe(Effect.scoped)
   )
 
   it.live("H13: serves several listeners, which learn of the new certificate together", () =>

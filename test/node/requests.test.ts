@@ -1,5 +1,8 @@
+import { createServer } from "node:net"
+import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { NodeListener } from "effect-websockets/node"
 import {
   ask,
   certificate,
@@ -7,11 +10,13 @@ import {
   echo,
   frame,
   leavesNothing,
+  listening,
   type Peer,
   rawConnect,
   rawTls,
   requestText,
-  serve
+  serve,
+  serveOn
 } from "./support.js"
 
 const headers = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`X-${i}`, "v"]))
@@ -130,6 +135,8 @@ describe("the choice of a subprotocol", () => {
 })
 
 describe("a peer that is slow to ask", () => {
+  const place = { port: 0, host: "127.0.0.1" }
+
   const cut = (peer: Peer) =>
     Effect.gen(function* () {
       const { bytes, ending } = yield* peer.rest
@@ -179,6 +186,53 @@ describe("a peer that is slow to ask", () => {
         yield* first.write(requestText())
         assert.match(yield* first.head, /^HTTP\/1\.1 101 /)
         yield* Effect.flatMap(connect(`ws://127.0.0.1:${port}`), (connection) => connection.send("in"))
+      })
+    )
+  )
+
+  const places = ["plain", "secure", "on a server of the user's"]
+  it.live.each(places)("H3: is cut after openTimeout behind an answer too, but not before (%s)", (kind) =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { server, port: theirs } = yield* listening(() => createServer())
+        const listener =
+          kind === "plain"
+            ? NodeListener.layer(place)
+            : kind === "secure"
+              ? NodeListener.layer({ ...place, tls: yield* certificate })
+              : NodeListener.fromServer(server)
+        const text = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        const ours = yield* serveOn(echo, listener, {
+          openTimeout: "600 millis",
+          // Who has been answered takes no place from others.
+          maxHandshakes: 1,
+          onRequest: ({ headers }) => Effect.succeed("upgrade" in headers ? undefined : HttpServerResponse.text("page"))
+        })
+        const port = kind === "plain" || kind === "secure" ? ours.port : theirs
+        const peer = kind === "secure" ? rawTls({ port }) : rawConnect(port)
+        const asking = Effect.gen(function* () {
+          const one = yield* peer
+          for (let page = 0; page < 2; page++) {
+            yield* one.write(text)
+            yield* one.head
+            assert.strictEqual((yield* one.take(4)).toString(), "page")
+          }
+          return one
+        })
+        // Two pages asked for at once, and then a WebSocket, which is not cut.
+        const open = yield* asking
+        yield* open.write(text.repeat(2))
+        for (let i = 0; i < 2; i++) yield* Effect.zipRight(open.head, open.take(4))
+        yield* open.write(requestText())
+        assert.match(yield* open.head, /^HTTP\/1\.1 101 /)
+        // Who asks for nothing more, and who begins to.
+        const begun = performance.now()
+        const peers = [yield* asking, yield* asking]
+        yield* peers[1]!.write("GET /second HTTP/1.1\r\nX: ")
+        for (const one of peers) yield* cut(one)
+        assert.isBelow(performance.now() - begun, 4_000)
+        yield* open.write(frame(1, "still there?"))
+        assert.strictEqual((yield* open.take(14)).toString("latin1", 2), "still there?")
       })
     )
   )
