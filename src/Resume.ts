@@ -8,7 +8,6 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Subscribable from "effect/Subscribable"
 import * as SubscriptionRef from "effect/SubscriptionRef"
@@ -19,8 +18,8 @@ import * as Envelope from "./protocol/Envelope.js"
 import { type Close, type Violation, violation } from "./protocol/Frame.js"
 import * as Reconnecting from "./Reconnecting.js"
 import { type Parts, Session } from "./session.js"
-import { endedWith, endOf, gap, type State } from "./sessionState.js"
-import { makeStore, type SessionStore, serve, survives } from "./sessionStore.js"
+import { endedWith, endOf, gap, logDefect, type State } from "./sessionState.js"
+import { makeStore, type SessionStore, serve, storeClosed, survives, unknown } from "./sessionStore.js"
 import { defaults as connectionDefaults, milliseconds, positive } from "./settings.js"
 import type { WebSocketClient } from "./WebSocketClient.js"
 
@@ -229,7 +228,7 @@ export const connect = <E = never, R = never, R2 = never>(
           })
         )
       )
-    const run = Reconnecting.run(target, carry, {
+    const run = Reconnecting.run(resuming(target), carry, {
       ...options,
       subprotocols: [subprotocol],
       isTemporary: (closed) => !session.isEnding && isTemporary(closed)
@@ -262,9 +261,15 @@ export const connect = <E = never, R = never, R2 = never>(
     )
   })
 
-/** Where a session has begun nobody waits for a defect of what looks for its next connection. */
-const logDefect = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Option.isSome(Cause.dieOption(cause)) ? Effect.logError("a session's client died", cause) : Effect.void
+/** A target of sessions, whatever subprotocols its own options ask for. */
+const resuming = <E, R>(target: Reconnecting.Target<E, R>): Reconnecting.Target<E, R> =>
+  Effect.isEffect(target)
+    ? Effect.map(target, (given) =>
+        typeof given === "string" || given instanceof URL
+          ? given
+          : ([given[0], { ...given[1], subprotocols: [subprotocol] }] as const)
+      )
+    : target
 
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, i) => byte === b[i])
 
@@ -296,7 +301,9 @@ export interface StoreOptions {
 /**
  * Keeps sessions until they are over, and runs their handlers. When its scope
  * closes the handlers are interrupted: provide it to the server's layer, so
- * that the server stops first.
+ * that the server stops first. Where it is closed and the server is not, as
+ * where it was provided only to what builds that, each client is closed with
+ * 1008 and an error is logged.
  */
 export const layer = (options: StoreOptions = {}): Layer.Layer<Sessions> =>
   Layer.scoped(
@@ -323,11 +330,6 @@ export interface HandlerOptions<R = never> extends SessionOptions {
 }
 
 const noHello = violation(CloseCode.PolicyViolation, "no hello within 10 seconds")
-const unknown: Close = {
-  code: CloseCode.PolicyViolation,
-  reason: "this session is unknown: it has expired, or the server was started anew"
-}
-
 /**
  * A server's handler that runs another one for each session, for a server
  * whose `subprotocols` are `[Resume.subprotocol]`.
@@ -341,6 +343,10 @@ const unknown: Close = {
  * Only this handler goes on with the sessions that it has begun, whatever else
  * is served from the same layer: make it once, not for each connection. Where
  * clients are told apart, say by whom with `owner`.
+ *
+ * What `onRequest` acquires is released with the connection that it was
+ * acquired for, also where the handler has it from the session's first one and
+ * goes on: acquire in the handler what it needs for as long as it runs.
  */
 export const handler = <A, E, R, R2 = never>(
   handle: (connection: ResumableConnection) => Effect.Effect<A, E, R>,
@@ -357,6 +363,11 @@ export const handler = <A, E, R, R2 = never>(
       }
       if (hello.session === undefined && hello.received > 0) {
         yield* connection.close(Envelope.neverSent)
+        return
+      }
+      if (store.isClosed) {
+        yield* Effect.logError(storeClosed.reason)
+        yield* connection.close(storeClosed)
         return
       }
       const keeper = { handler: self, owner: yield* options.owner ?? Effect.void }

@@ -1,4 +1,6 @@
 import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { Connection } from "./Connection.js"
 import { type Closure, ConnectionClosed, noTraffic } from "./ConnectionClosed.js"
 
@@ -28,3 +30,7 @@ export const endOf = (cause: Cause.Cause<unknown>): ConnectionClosed => {
   const error = Cause.squash(cause)
   return error instanceof ConnectionClosed ? error : endedWith({ cause: { _tag: "TransportError", error } })
 }
+
+/** Where a session has begun nobody waits for a defect of what looks for its next connection. */
+export const logDefect = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Option.isSome(Cause.dieOption(cause)) ? Effect.logError("a session's client died", cause) : Effect.void

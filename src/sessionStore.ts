@@ -8,6 +8,7 @@ import * as Scope from "effect/Scope"
 import { ConnectionClosed } from "./ConnectionClosed.js"
 import { type Engine, type Entry, makeEngine } from "./deadlines.js"
 import * as CloseCode from "./protocol/CloseCode.js"
+import type { Close } from "./protocol/Frame.js"
 import { isTemporary } from "./reconnectPolicy.js"
 import type { Session } from "./session.js"
 import { endedWith } from "./sessionState.js"
@@ -50,6 +51,7 @@ export class SessionStore {
   private readonly scope: Scope.Scope
   private readonly settings: StoreSettings
   private readonly nextId: () => Uint8Array
+  private closed = false
 
   constructor(engine: Engine, scope: Scope.Scope, settings: StoreSettings, nextId: () => Uint8Array) {
     this.engine = engine
@@ -60,6 +62,16 @@ export class SessionStore {
 
   get size(): number {
     return this.sessions.size
+  }
+
+  /** Whether no session can be kept any more. */
+  get isClosed(): boolean {
+    return this.closed
+  }
+
+  /** Begins no session any more: what is run for one would be interrupted. */
+  shut(): void {
+    this.closed = true
   }
 
   /** Ends all sessions. */
@@ -138,13 +150,26 @@ export const makeStore = (
     const running = yield* Scope.make()
     const store = new SessionStore(engine, running, settings, nextId)
     yield* Scope.addFinalizerExit(scope, (exit) =>
-      Scope.close(running, exit).pipe(
+      Effect.sync(() => store.shut()).pipe(
+        Effect.zipRight(Scope.close(running, exit)),
         Effect.zipRight(store.end),
         Effect.zipRight(Effect.sync(() => engine.deadlines.stop()))
       )
     )
     return store
   })
+
+// Why a connection carries no session.
+
+export const unknown: Close = {
+  code: CloseCode.PolicyViolation,
+  reason: "this session is unknown: it has expired, or the server was started anew"
+}
+
+export const storeClosed: Close = {
+  code: CloseCode.PolicyViolation,
+  reason: "no sessions are kept: Resume.layer is closed, provide it to the server's layer"
+}
 
 /** Runs a handler for a session, and ends that with it. */
 export const serve = <A, E, R>(session: Session, handle: (session: Session) => Effect.Effect<A, E, R>) =>

@@ -574,6 +574,46 @@ describe("connecting", () => {
     })
   )
 
+  it.scoped("asks for sessions, whatever subprotocols the target's own options have", () =>
+    Effect.gen(function* () {
+      const { client, serveSessions } = yield* makeSessions
+      yield* serveSessions(echo)
+      const target = Effect.succeed([uri, { subprotocols: ["chat"], headers: { "X-A": "b" } }] as const)
+      const near = yield* Effect.provide(Resume.connect(target, soon), client)
+      const state = yield* near.state.get
+      assert.ok(state._tag === "Connected")
+      const { headers } = state.connection.handshake.request
+      assert.deepStrictEqual(
+        headers.filter(([name]) => /^(x-a|sec-websocket-protocol)$/i.test(name)).map(([, value]) => value),
+        [Resume.subprotocol, "b"]
+      )
+      yield* near.send("x")
+      assert.strictEqual(yield* near.receive, "x")
+    })
+  )
+
+  it.scoped("to a server whose layer of sessions is closed fails, and both ends say why", () =>
+    Effect.gen(function* () {
+      const { client, serve } = yield* makeSessions
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void logged.push(message))
+      const handler = Resume.handler(stay)
+      const sessions = yield* Effect.scoped(Layer.build(Resume.layer()))
+      yield* serve(
+        (connection) =>
+          handler(connection).pipe(
+            Effect.provide(sessions),
+            Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+          ),
+        { subprotocols: [Resume.subprotocol] }
+      )
+      const error = yield* Effect.flip(Effect.provide(Effect.scoped(Resume.connect(uri, soon)), client))
+      const sentence = "no sessions are kept: Resume.layer is closed, provide it to the server's layer"
+      assert.include(error.message, `peer closed with 1008 ${sentence}`)
+      assert.deepStrictEqual(logged, [[sentence]])
+    })
+  )
+
   it.scoped("that is interrupted dials no more, though its scope stays open", () =>
     Effect.gen(function* () {
       const { client, dialled } = yield* makeSessions
