@@ -100,6 +100,12 @@ export const points: ReadonlyArray<Point> = [
       (we.code === 1007 || we.code === 1008 || we.code === 1009)
   },
   {
+    name: "larger before than after",
+    reason:
+      "the limit is one of messages: data that compression has made larger are refused by ws where they exceed it",
+    holds: (_, theirs, __, they) => theirs === undefined && they.code === 1009
+  },
+  {
     name: "not all there",
     reason:
       "data that are cut short are no message to us (1007); ws delivers what there is of it, or finds fault with that",
@@ -138,8 +144,8 @@ export const wsDeflateMode = (service: PerMessageDeflate.Service = NodeDeflate.s
     const length = Math.max(we.events.length, they.events.length)
     const at = Array.from({ length }, (_, i) => we.events[i] === they.events[i]).indexOf(false)
     const [mine, other] = at < 0 ? [undefined, undefined] : [we.events[at], they.events[at]]
-    // Without damage the first of them is the only one that there may be.
-    const point = points.slice(0, isWhole(seed) ? 1 : undefined).find(({ holds }) => holds(mine, other, we, they))
+    // Without damage the first two of them are the only ones that there may be.
+    const point = points.slice(0, isWhole(seed) ? 2 : undefined).find(({ holds }) => holds(mine, other, we, they))
     if (point === undefined) {
       if (we.code === they.code) return "we read other messages than ws"
       return `we say ${we.code ?? "nothing"} (${we.reason}), ws ${they.code ?? "nothing"} (${they.reason})`
