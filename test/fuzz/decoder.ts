@@ -67,6 +67,10 @@ const kept = (holder: object, given: ReadonlySet<unknown>): number => {
   return sum
 }
 
+/** The bytes of a message that may be kept: what extensions have encoded may be a little larger than what comes of it. */
+const mostOf = ({ maxMessageSize }: Limits, isEncoded: boolean): number =>
+  isEncoded ? maxMessageSize + maxMessageSize / 16 + 1_024 : maxMessageSize
+
 /** What a header may claim at once, before its payload is there. */
 const TRUSTED = 1_048_576
 /** The longest control frame and the longest header. */
@@ -104,7 +108,7 @@ const feed = (
     }
     if (found !== undefined) violation = `violation ${found.code} ${found.reason}`
     const bytes = kept(decoder, others)
-    if (bytes > 2 * limits.maxMessageSize + BESIDE || bytes > 2 * fed + TRUSTED + BESIDE) {
+    if (bytes > 2 * mostOf(limits, codecs.length > 0) + BESIDE || bytes > 2 * fed + TRUSTED + BESIDE) {
       return { events: [], problem: "more is kept than the limits allow" }
     }
     between(decoder)
