@@ -24,7 +24,10 @@ import {
 
 /** Several handlers behind one server, chosen by the path, and plain HTTP routes beside them. */
 
-/** Segments may be parameters, `/chat/:room`, with a pattern, `/:id(^\\d+$)`, optional at the end, `/:id?`; `*` is all that is left. */
+/**
+ * Segments may be parameters, `/chat/:room`, with a pattern, `/:id(^\\d+$)`, whose groups capture nothing,
+ * `/:kind(^(?:a|b)$)`, optional at the end, `/:id?`; `*` is all that is left.
+ */
 export type Path = FindMyWay.PathInput
 
 type Name<Text extends string> = Text extends `${infer Head}${"/" | "-" | "." | "(" | "?"}${string}` ? Name<Head> : Text
@@ -244,6 +247,9 @@ export const defaults = {
 /**
  * A server that chooses the handler by the path.
  *
+ * Unless the settings say otherwise letters match in either case, and a
+ * slash at the end or a second one in a row makes no other path.
+ *
  * A path that no route has is answered with 404, one that has other methods
  * with 405 and `Allow`, a plain request for a WebSocket with 426. An
  * `onRequest` of the server's runs before any route and gives services to all
@@ -284,10 +290,31 @@ const notAllowed = (method: string, allowed: ReadonlyArray<string>): HttpServerR
     headers: { allow: allowed.join(", ") }
   })
 
+/** Whether there is a capturing group in a parameter's pattern. */
+const capturesWithin = (path: string): boolean => {
+  const groups = path
+    .replace(/\\./g, "")
+    .replace(/\[[^\]]*\]/g, "")
+    .matchAll(/\)|\((?:\?(?:[:=!]|<[=!]))?/g)
+  let depth = 0
+  for (const [group] of groups) {
+    if (group === "(" && depth > 0) return true
+    depth += group === ")" ? -1 : 1
+  }
+  return false
+}
+
 /** What the route of a request says of it, or that there is none. */
 const finder = <R>({ routes }: Router<R>, settings: FindMyWay.RouterConfig) => {
   const table = FindMyWay.make<Route<R>>(settings)
-  for (const route of routes) table.on(route.methods, route.path, route)
+  for (const route of routes) {
+    if (capturesWithin(route.path)) {
+      throw new RangeError(
+        `the path ${route.path} has a group in a parameter's pattern that captures, as if it were another parameter: write (?:…)`
+      )
+    }
+    table.on(route.methods, route.path, route)
+  }
   const methods = [...new Set(routes.flatMap((route) => route.methods))]
   // Only what some route has: the table finds other names in its prototype.
   const find = (method: string, url: string) => (methods.includes(method) ? table.find(method, url) : undefined)

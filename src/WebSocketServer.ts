@@ -206,7 +206,12 @@ const serverHeader = (value: string | undefined): HeaderList => {
   return [["Server", value]]
 }
 
-const resolveLimits = (options: ServerSettings): Limits => {
+const resolveLimits = (options: ServerSettings & { readonly connectionKey?: unknown }): Limits => {
+  if (options.connectionKey !== undefined && options.maxConnectionsPerKey === undefined) {
+    throw new RangeError(
+      "connectionKey says whose a connection is, but there is no maxConnectionsPerKey: give one, or Infinity for no limit"
+    )
+  }
   const count = (name: "maxConnections" | "maxConnectionsPerKey") => positive(name, options[name] ?? defaults[name])
   return {
     maxConnections: count("maxConnections"),

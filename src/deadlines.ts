@@ -47,9 +47,10 @@ export class Deadlines {
     return this.clock.unsafeCurrentTimeMillis()
   }
 
-  /** Sets or moves an entry's due time. */
-  set(entry: Entry, dueAt: number): void {
+  /** Sets or moves an entry's due time; in between of two milliseconds it is the later one, as clocks know no other. */
+  set(entry: Entry, due: number): void {
     if (this.stopped) return
+    const dueAt = Math.ceil(due)
     const earlier = entry.place < 0 || dueAt < entry.dueAt
     entry.dueAt = dueAt
     if (entry.place < 0) {

@@ -169,12 +169,38 @@ describe("a path", () => {
     })
   )
 
+  const defectOf = (router: Router.Router<never>) =>
+    Effect.gen(function* () {
+      const layer = Router.layer(router).pipe(Layer.provide(Testing.layer))
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(layer)))
+      return Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "none"
+    })
+
   it.effect("H9: that stands there twice is a defect that names it", () =>
     Effect.gen(function* () {
       const twice = Router.make(Router.websocket("/a/:b", tell("x")), Router.websocket("/a/:b", tell("y")))
-      const layer = Router.layer(twice).pipe(Layer.provide(Testing.layer))
-      const exit = yield* Effect.exit(Effect.scoped(Layer.build(layer)))
-      assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", "already declared for route '/a/:")
+      assert.include(yield* defectOf(twice), "already declared for route '/a/:")
+    })
+  )
+
+  it.effect.each(["/:kind(^(a|b)$)", "/x/:a(^(?<n>a)$)", "/:a(^\\(?(a)$)-:b"] as const)(
+    "H9: %s, whose pattern captures, is a defect that says what to write",
+    (path) =>
+      Effect.map(defectOf(Router.make(Router.websocket(path, tell("x")))), (defect) =>
+        assert.include(defect, `${path} has a group in a parameter's pattern that captures`)
+      )
+  )
+
+  it.scoped("H9: a pattern may have groups that do not capture, and parentheses that are none", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* serving(
+        Router.make(Router.get("/:kind(^(?:a|b)$)", page("kind")), Router.get("/x/:a(^\\(\\($)", page("x")))
+      )
+      const statuses = yield* Effect.forEach(["/a", "/b", "/c", "/x/((", "/x/("], (target) => ask(target))
+      assert.deepStrictEqual(
+        statuses.map(({ status }) => status),
+        [200, 200, 404, 200, 404]
+      )
     })
   )
 })

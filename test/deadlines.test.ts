@@ -189,6 +189,17 @@ describe("L3: deadlines", () => {
     })
   )
 
+  it.scoped("one in between of two milliseconds fires at the later one", () =>
+    Effect.gen(function* () {
+      const { deadlines, fired, entry } = yield* make
+      deadlines.set(entry(0), 10.5)
+      yield* pass(10)
+      assert.deepStrictEqual(fired, [])
+      yield* pass(1)
+      assert.deepStrictEqual(fired, [[0, 11]])
+    })
+  )
+
   it.scoped("longer than a timer can wait is possible", () =>
     Effect.gen(function* () {
       const { deadlines, fired, entry } = yield* make

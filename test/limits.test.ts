@@ -39,6 +39,23 @@ const serving = <P = never, R = never>(options: WebSocketServer.ServerOptions<P,
     return { connect, refused, connector: Context.get(network, Transport.Connector) }
   })
 
+describe("connectionKey", () => {
+  it.effect("H11: without maxConnectionsPerKey would do nothing, and is a defect that says so", () =>
+    Effect.gen(function* () {
+      const build = (settings: WebSocketServer.ServerSettings) =>
+        WebSocketServer.layer(() => Effect.void, { ...settings, connectionKey: () => Effect.succeed("a") }).pipe(
+          Layer.provide(Testing.layer),
+          Layer.build,
+          Effect.scoped,
+          Effect.exit
+        )
+      const exit = yield* build({})
+      assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", "there is no maxConnectionsPerKey")
+      assert.isTrue(Exit.isSuccess(yield* build({ maxConnectionsPerKey: Number.POSITIVE_INFINITY })))
+    })
+  )
+})
+
 describe("maxConnections", () => {
   it.scoped("H11: one more is refused with 503 and Retry-After, until a place is free, however that came", () =>
     Effect.gen(function* () {

@@ -8,7 +8,7 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { ListenError } from "../ListenError.js"
 import { maxTarget } from "../protocol/Handshake.js"
@@ -16,12 +16,15 @@ import { type Acceptor, type Address, Listener } from "../Transport.js"
 import { addressOf, unixAddress } from "./addresses.js"
 import * as exchange from "./exchange.js"
 import * as NodeDeflate from "./NodeDeflate.js"
+import { reveal } from "./reveal.js"
 import { nodeOptions, TlsContext } from "./TlsContext.js"
 
 /** Certificate and key of a server, and whatever else `tls.createServer` takes. */
-export interface ServerTls extends Omit<TlsOptions, "key"> {
+export interface ServerTls extends Omit<TlsOptions, "key" | "passphrase"> {
   /** PEM; as `Redacted` it shows up in no log. */
   readonly key: string | Uint8Array | Redacted.Redacted<string>
+  /** What the key is encrypted with. */
+  readonly passphrase?: string | Redacted.Redacted<string> | undefined
   readonly cert: NonNullable<TlsOptions["cert"]>
 }
 
@@ -163,8 +166,14 @@ export const fromDuplex = (duplex: Duplex): Layer.Layer<Listener> =>
 
 const makeServer = (tls: ServerTls | undefined): HttpServer | HttpsServer => {
   if (tls === undefined) return createServer(httpOptions)
-  const key = Redacted.isRedacted(tls.key) ? Redacted.value(tls.key) : tls.key
-  return createSecureServer({ ...httpOptions, ...tls, key: typeof key === "string" ? key : Buffer.from(key) })
+  const { key: secret, passphrase, ...rest } = tls
+  const key = reveal(secret)
+  return createSecureServer({
+    ...httpOptions,
+    ...rest,
+    key: typeof key === "string" ? key : Buffer.from(key),
+    ...(passphrase === undefined ? {} : { passphrase: reveal(passphrase) })
+  })
 }
 
 /**

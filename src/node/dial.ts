@@ -1,8 +1,9 @@
 import { isIP, type LookupFunction, connect as netConnect } from "node:net"
 import type { Duplex } from "node:stream"
 import { type ConnectionOptions, checkServerIdentity, type PeerCertificate, connect as tlsConnect } from "node:tls"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import type { Destination } from "../Transport.js"
+import { reveal } from "./reveal.js"
 
 /** Where node's sockets to other hosts are made: TCP or a Unix socket, or a stream that is there already; and TLS over it. */
 
@@ -49,9 +50,6 @@ export const dial = (hostname: string, port: number, route: Route, tls: ClientTl
   if (tls === undefined) return duplex ?? netConnect(where)
   return tlsConnect({ ...tlsOptions(bare(hostname), tls), ...(duplex === undefined ? where : { socket: duplex }) })
 }
-
-const reveal = <A>(secret: A | Redacted.Redacted<A>): A =>
-  Redacted.isRedacted(secret) ? Redacted.value(secret) : secret
 
 const tlsOptions = (host: string, tls: ClientTls): ConnectionOptions => {
   const { dangerouslyAcceptAnyCertificate, key, passphrase, ...options } = tls

@@ -89,6 +89,9 @@ const onClosed = (socket: Duplex, call: () => void): (() => void) => {
   return () => calls.delete(call)
 }
 
+/** Milliseconds that an answer may take to leave, or go without any of it leaving: nothing else ends the connection of a peer that does not read it. */
+export const answerTime = 10_000
+
 /** A request that asks for no upgrade: the connection may be used again after an answer that is not the last. */
 export const plain = (message: IncomingMessage, response: ServerResponse): Exchange => ({
   request: requestOf(message, message.socket),
@@ -97,7 +100,13 @@ export const plain = (message: IncomingMessage, response: ServerResponse): Excha
     throw new Error("a request that asks for no upgrade cannot be accepted")
   },
   respond: (answer) => {
-    if (!response.destroyed && !response.headersSent) writeResponse(response, answer)
+    if (response.destroyed || response.headersSent) return
+    const { socket } = message
+    // Also called where the answer's source has nothing to say for a while.
+    response.setTimeout(answerTime, () => {
+      if (socket.writableLength > 0) socket.destroy()
+    })
+    writeResponse(response, answer)
   },
   onSent: (sent) => {
     const takeBack = onClosed(message.socket, sent)
@@ -128,9 +137,6 @@ export const track = (message: IncomingMessage, response: ServerResponse): void 
 
 /** Whether bytes of an earlier answer may still follow on a socket, so that nothing of ours may come before them. */
 export const isAnswering = (socket: Duplex): boolean => (owed.get(socket) ?? 0) > 0
-
-/** Milliseconds until an answer to an upgrade request has to have left: nothing else ends the connection of a peer that does not read it. */
-export const answerTime = 10_000
 
 /** A request that node has parted from its HTTP: the socket is ours, with what came behind the request. */
 export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Array): Exchange => {

@@ -1,3 +1,4 @@
+import { createPrivateKey } from "node:crypto"
 import { createServer as createHttpServer, get } from "node:http"
 import { createServer as createHttpsServer } from "node:https"
 import { createServer as createNetServer } from "node:net"
@@ -118,6 +119,30 @@ describe("a server of our own", () => {
         yield* echoesAt(`wss://localhost:${server.port}`, {}, { tls: { ca: cert } })
         const refused = yield* Effect.flip(echoesAt(`ws://127.0.0.1:${server.port}`))
         assert.strictEqual(refused._tag, "TransportError")
+      })
+    )
+  )
+
+  it.live("speaks TLS with a key that is encrypted, by a passphrase that is Redacted", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { key, cert } = yield* certificate
+        const encrypted = createPrivateKey(key).export({
+          type: "pkcs8",
+          format: "pem",
+          cipher: "aes-256-cbc",
+          passphrase: "a secret"
+        })
+        const listen = (passphrase: string) => ({
+          port: 0,
+          host: "127.0.0.1",
+          tls: { key: String(encrypted), cert, passphrase: Redacted.make(passphrase) }
+        })
+        const server = yield* serve(echo, { listen: listen("a secret") })
+        yield* echoesAt(`wss://localhost:${server.port}`, {}, { tls: { ca: cert } })
+        const refused = yield* Effect.flip(serve(echo, { listen: listen("another") }))
+        assert.strictEqual(refused._tag, "ListenError")
+        assert.notInclude(refused.message, "another")
       })
     )
   )

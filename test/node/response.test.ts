@@ -1,8 +1,11 @@
+import { createServer } from "node:http"
+import type { Socket } from "node:net"
 import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import type { Transport } from "effect-websockets"
 import { vi } from "vitest"
-import { answerTime } from "../../src/node/exchange.js"
+import { answerTime, plain } from "../../src/node/exchange.js"
 import {
   ask,
   echo,
@@ -10,6 +13,7 @@ import {
   frame,
   handles,
   leavesNothing,
+  listening,
   rawConnect,
   requestText,
   serve,
@@ -83,12 +87,13 @@ describe("the header Server", () => {
   )
 })
 
+/** Timers are the test's, sockets are real. */
+const timers = Effect.acquireRelease(
+  Effect.sync(() => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })),
+  () => Effect.sync(() => vi.useRealTimers())
+)
+
 describe("an answer to a request for a WebSocket", () => {
-  /** Timers are the test's, sockets are real. */
-  const timers = Effect.acquireRelease(
-    Effect.sync(() => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })),
-    () => Effect.sync(() => vi.useRealTimers())
-  )
   const refusing = serve(echo, {
     onRequest: () => Effect.succeed(HttpServerResponse.uint8Array(new Uint8Array(8_000_000), { status: 403 }))
   })
@@ -124,6 +129,61 @@ describe("an answer to a request for a WebSocket", () => {
         const before = vi.getTimerCount()
         yield* asked
         yield* eventually(() => vi.getTimerCount() === before)
+      })
+    )
+  )
+})
+
+describe("an answer to a plain request", () => {
+  const plainText = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+  /** Answers each request with this, and gives the sockets that they came by. */
+  const answering = (body: Transport.Response["body"]) =>
+    Effect.gen(function* () {
+      const sockets: Array<Socket> = []
+      const { port } = yield* listening(() =>
+        createServer((message, response) => {
+          sockets.push(message.socket)
+          plain(message, response).respond({ status: 200, headers: [], body })
+        })
+      )
+      const peer = yield* rawConnect(port)
+      yield* peer.write(plainText)
+      yield* peer.head
+      return { peer, socket: sockets[0]! }
+    })
+
+  // The time is node's own, which tells when nothing has left for so long; here it is told at once.
+  it.live("H2: of which nothing leaves for ten seconds ends its connection", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { peer, socket } = yield* answering(new Uint8Array(8_000_000))
+        peer.socket.pause()
+        assert.strictEqual(socket.timeout, answerTime)
+        socket.emit("timeout")
+        peer.socket.resume()
+        assert.isBelow((yield* peer.rest).bytes.length, 8_000_000)
+      })
+    )
+  )
+
+  it.live("H2: may be silent for as long as its source is", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        let say = (_: string): void => {}
+        const body = new ReadableStream<Uint8Array>({
+          start: (controller) => {
+            say = (text) => controller.enqueue(Buffer.from(text))
+          }
+        })
+        say("first")
+        const { peer, socket } = yield* answering(body)
+        yield* eventually(() => socket.writableLength === 0)
+        socket.emit("timeout")
+        say("second")
+        yield* eventually(() => socket.bytesWritten > 0 && socket.writableLength === 0)
+        assert.isFalse(socket.destroyed)
+        yield* peer.reset
       })
     )
   )
