@@ -34,6 +34,20 @@ export class ConnectionClosed extends Data.TaggedError("ConnectionClosed")<{
 }
 
 /**
+ * The error without a stack: it is made where the transport calls us, which
+ * says nothing to anybody, and the stack would cost more than all else of it.
+ *
+ * @internal
+ */
+export const connectionClosed = (parts: Pick<ConnectionClosed, "closure" | "traffic">): ConnectionClosed => {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  const error = new ConnectionClosed(parts)
+  Error.stackTraceLimit = limit
+  return error
+}
+
+/**
  * Whether the connection ended as agreed: both close frames were exchanged,
  * each with code 1000, 1001 or none, and nothing went wrong.
  */

@@ -46,32 +46,53 @@ export interface Supplier {
 
 type Fiber = RuntimeFiber<unknown, unknown>
 
-/** What a reader does with the messages that are there without its fiber: all of them, or up to what needs the fiber. */
-export type Ahead<B, E, R> = () => Effect.Effect<B, E, R> | undefined
+/** Who reads: what it does when there is something, and what of that it can do without its fiber. */
+export interface Reader<B, E, R> {
+  /** Goes on with what is there, or with the end. */
+  readonly next: () => Effect.Effect<B, E, R>
+  /** Deals with the messages that are there, with all of them or up to what needs the fiber. */
+  readonly ahead?: (() => Effect.Effect<B, E, R> | undefined) | undefined
+}
+
+/** What a wait has of its inbox. */
+interface Waking {
+  readonly wake: () => void
+  readonly resumed: () => void
+}
 
 /** A reader's wait, made once and used for each of them: what differs is how the fiber is resumed. */
-class Wait<B, E, R> {
+export class Wait<B, E, R> {
+  private readonly inbox: Waking
+  private readonly reader: Reader<B, E, R>
+  /** Whether who waits has claimed the inbox. */
+  readonly hasClaim: boolean
   private resume: ((effect: Effect.Effect<B, E, R>) => void) | undefined
   private readonly woken: Effect.Effect<B, E, R>
-  private readonly ahead: Ahead<B, E, R> | undefined
   private found: Effect.Effect<B, E, R> | undefined
   /** One declared parameter and no canceller: an interrupted reader is seen to be gone, and its resumption never runs. */
   readonly effect = Effect.async<B, E, R>((resume) => {
     this.resume = resume
-    this.registered()
+    // What has come since the fiber looked.
+    this.inbox.wake()
   })
 
-  private readonly registered: () => void
-
-  constructor(woken: Effect.Effect<B, E, R>, ahead: Ahead<B, E, R> | undefined, registered: () => void) {
-    this.woken = woken
-    this.ahead = ahead
-    this.registered = registered
+  constructor(inbox: Waking, reader: Reader<B, E, R>, hasClaim = false) {
+    this.inbox = inbox
+    this.reader = reader
+    this.hasClaim = hasClaim
+    this.woken = Effect.suspend(() => {
+      inbox.resumed()
+      return reader.next()
+    })
   }
 
   /** The fiber is about to wait; until it does, a step later, it cannot be resumed. */
   begin(): void {
     this.resume = undefined
+  }
+
+  next(): Effect.Effect<B, E, R> {
+    return this.reader.next()
   }
 
   get isRegistered(): boolean {
@@ -80,8 +101,8 @@ class Wait<B, E, R> {
 
   /** Does what can be done without the fiber, and says whether anything is left for the fiber to go on with. */
   prepare(): "nothing" | "found" | "woken" {
-    if (this.ahead === undefined) return "woken"
-    this.found = this.ahead()
+    if (this.reader.ahead === undefined) return "woken"
+    this.found = this.reader.ahead()
     return this.found === undefined ? "nothing" : "found"
   }
 
@@ -263,39 +284,39 @@ export class Inbox<A = Message> {
     }
   }
 
-  /**
-   * How a fiber waits until there is a message or the end, and then goes on
-   * with what `next` finds. Prepared once and called for each wait.
-   */
+  /** The fiber that waited runs again. */
+  resumed(): void {
+    this.reader = undefined
+  }
+
+  /** The same for who goes on with what `next` finds; prepared once and called for each wait. */
   waitThen<B, E, R>(
     next: () => Effect.Effect<B, E, R>,
-    hasClaim = false,
-    ahead?: Ahead<B, E, R>
+    hasClaim = false
   ): (fiber: Fiber, flags: RuntimeFlags.RuntimeFlags) => Effect.Effect<B, E | ConcurrencyError, R> {
-    const wait = new Wait(
-      Effect.suspend(() => {
-        this.reader = undefined
-        return next()
-      }),
-      ahead,
-      // What has come since the fiber looked.
-      () => this.wake()
-    )
-    return (fiber, flags) => {
-      if (this.claimed !== hasClaim) return Effect.fail(new ConcurrencyError())
-      if (this.reader !== undefined) {
-        if (this.reader !== fiber && !this.readerIsGone()) return Effect.fail(new ConcurrencyError())
-        this.reader = undefined
-        this.waiting = undefined
-        return next()
-      }
-      this.supplier.idle()
-      if (!this.isEmpty() || this.over) return next()
-      this.reader = fiber
-      this.readerIsInterruptible = RuntimeFlags.interruptible(flags)
-      wait.begin()
-      this.waiting = wait
-      return wait.effect
+    const wait = new Wait(this, { next }, hasClaim)
+    return (fiber, flags) => this.wait(wait, fiber, flags)
+  }
+
+  /** How a fiber waits until there is a message or the end, and then goes on with what its reader finds. */
+  wait<B, E, R>(
+    wait: Wait<B, E, R>,
+    fiber: Fiber,
+    flags: RuntimeFlags.RuntimeFlags
+  ): Effect.Effect<B, E | ConcurrencyError, R> {
+    if (this.claimed !== wait.hasClaim) return Effect.fail(new ConcurrencyError())
+    if (this.reader !== undefined) {
+      if (this.reader !== fiber && !this.readerIsGone()) return Effect.fail(new ConcurrencyError())
+      this.reader = undefined
+      this.waiting = undefined
+      return wait.next()
     }
+    this.supplier.idle()
+    if (!this.isEmpty() || this.over) return wait.next()
+    this.reader = fiber
+    this.readerIsInterruptible = RuntimeFlags.interruptible(flags)
+    wait.begin()
+    this.waiting = wait
+    return wait.effect
   }
 }

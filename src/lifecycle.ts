@@ -1,11 +1,14 @@
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
-import { ConnectionClosed, type Traffic } from "./ConnectionClosed.js"
+import { type ConnectionClosed, connectionClosed, type Traffic } from "./ConnectionClosed.js"
+import { Calls } from "./calls.js"
+import type { Parts } from "./connectionParts.js"
 import type { Deadlines, Entry } from "./deadlines.js"
 import { Inbox, type Message, type Supplier } from "./inbox.js"
 import { macrotask } from "./macrotask.js"
 import { type Meter, meterOf } from "./meter.js"
 import { Outbox } from "./outbox.js"
+import { perform } from "./perform.js"
 import { Pieces } from "./pieces.js"
 import { Pings } from "./pings.js"
 import type { Piece } from "./protocol/assembly.js"
@@ -13,7 +16,7 @@ import * as CloseCode from "./protocol/CloseCode.js"
 import type { Codec } from "./protocol/Extension.js"
 import * as Frame from "./protocol/Frame.js"
 import { FrameDecoder, type Receiver } from "./protocol/FrameDecoder.js"
-import { FrameEncoder, type MaskingKeys } from "./protocol/FrameEncoder.js"
+import { FrameEncoder } from "./protocol/FrameEncoder.js"
 import * as Protocol from "./protocol/Protocol.js"
 import type { Settings } from "./settings.js"
 import type { ByteStream, Sink } from "./Transport.js"
@@ -26,19 +29,10 @@ import { endBy, Watch } from "./watch.js"
  * state of the closing handshake changes in one place.
  */
 
-export interface Parts {
-  readonly role: Frame.Role
-  readonly stream: ByteStream
-  readonly settings: Settings
-  readonly codecs: ReadonlyArray<Codec>
-  readonly maskingKeys: MaskingKeys
-  /** Four unpredictable bytes for the payload of each ping of ours. */
-  readonly pingPayloads: () => number
-  readonly deadlines: Deadlines
-}
-
 const NEVER = Number.POSITIVE_INFINITY
 const NONE = -1
+
+const nothing: ReadonlyArray<never> = []
 
 export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   readonly role: Frame.Role
@@ -51,12 +45,13 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   readonly codecs: ReadonlyArray<Codec>
   private readonly deadlines: Deadlines
   private readonly watch: Watch
-  readonly pings: Pings
+  private readonly pingPayloads: () => number
+  private madePings: Pings | undefined
 
   /** What ends the connection and stands behind messages that have not been taken. */
-  private late: Array<Protocol.Change> = []
+  private late: ReadonlyArray<Protocol.Change> = nothing
   /** What the transport says while an extension takes its time with a message: it comes behind that. */
-  private behind: Array<() => void> = []
+  private behind: Calls | undefined
   private isGone = false
   private paused = false
   private pausedAt = 0
@@ -65,7 +60,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private now: number
   /** The current chunk has completed a message. */
   private completed = false
-  readonly pieces: Pieces
+  private madePieces: Pieces | undefined
   private readonly openedAt: number
   private bytesReceived = 0
   private traffic: Traffic | undefined
@@ -73,7 +68,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private closeDue = NEVER
   dueAt = NEVER
   place = NONE
-  private whenClosed: Array<() => void> = []
+  private readonly whenClosed = new Calls()
   private failure: ConnectionClosed | undefined
   private failed: Exit.Exit<never, ConnectionClosed> | undefined
 
@@ -86,11 +81,10 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.now = deadlines.now()
     this.openedAt = this.now
     this.watch = new Watch(settings, this.now)
-    this.pings = new Pings(pingPayloads, settings.maxPingsPerSecond)
+    this.pingPayloads = pingPayloads
     this.inbox = new Inbox<Message | Piece>(this, settings.receiveHighWaterMark)
     this.meter = meterOf(this, deadlines, settings)
-    this.decoder = new FrameDecoder({ ...settings, role, receiver: this.meter ?? this, codecs })
-    this.pieces = new Pieces(this.decoder, this.inbox)
+    this.decoder = new FrameDecoder({ role, receiver: this.meter ?? this, codecs }, settings)
     this.outbox = new Outbox(stream, new FrameEncoder({ role, maskingKeys, codecs }), settings.sendHighWaterMark)
     this.scheduleBy(this.watch.dueAt)
     stream.attach(this.meter ?? this)
@@ -102,6 +96,16 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   get isOpen(): boolean {
     return this.current._tag === "Open"
+  }
+
+  get pings(): Pings {
+    this.madePings ??= new Pings(this.pingPayloads, this.settings.maxPingsPerSecond)
+    return this.madePings
+  }
+
+  get pieces(): Pieces {
+    this.madePieces ??= new Pieces(this.decoder, this.inbox)
+    return this.madePieces
   }
 
   // From the transport
@@ -123,7 +127,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.outbox.cork()
     this.hasRead(this.decoder.proceed(), false)
     if (this.decoder.isSuspended) return
-    for (const run of this.behind.splice(0)) run()
+    this.behind?.run()
   }
 
   private hasRead(violation: Frame.Violation | undefined, wasInDoubt: boolean): void {
@@ -157,8 +161,12 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   /** Behind a message for which an extension takes its time. */
   private inOrder(run: () => void): void {
-    if (this.decoder.isSuspended) this.behind.push(run)
-    else run()
+    if (this.decoder.isSuspended) {
+      this.behind ??= new Calls()
+      this.behind.add(run)
+    } else {
+      run()
+    }
   }
 
   // From the decoder
@@ -180,7 +188,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   pong(payload: Uint8Array): void {
-    this.pings.answer(payload, this.now)
+    this.madePings?.answer(payload, this.now)
   }
 
   close(close: Frame.Close): void {
@@ -210,7 +218,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   /** How the connection ended; asked for when it has. */
   error(): ConnectionClosed {
-    this.failure ??= new ConnectionClosed({ closure: this.closure(), traffic: this.traffic ?? this.measure() })
+    this.failure ??= connectionClosed({ closure: this.closure(), traffic: this.traffic ?? this.measure() })
     return this.failure
   }
 
@@ -222,6 +230,10 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   exit(): Exit.Exit<never, ConnectionClosed> {
     this.failed ??= Exit.fail(this.error())
     return this.failed
+  }
+
+  get isClean(): boolean {
+    return Protocol.isClean(this.closure())
   }
 
   /** How the connection ended, or as much of it as is known. */
@@ -243,10 +255,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
       run()
       return () => {}
     }
-    this.whenClosed.push(run)
-    return () => {
-      this.whenClosed = this.whenClosed.filter((other) => other !== run)
-    }
+    return this.whenClosed.add(run)
   }
 
   /** Sends a ping; `done` hears of its pong. */
@@ -262,13 +271,16 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     const isNext = this.late.length === 0 && this.inbox.isEmpty() && this.inbox.isAwaited()
     if (!this.isOpen || isNext) {
       this.transition(change)
-    } else if (this.late.push(change) === 1) {
-      macrotask(() => this.actOnLate())
+    } else {
+      this.late = [...this.late, change]
+      if (this.late.length === 1) macrotask(() => this.actOnLate())
     }
   }
 
   private actOnLate(): void {
-    for (const change of this.late.splice(0)) this.transition(change)
+    const changes = this.late
+    this.late = nothing
+    for (const change of changes) this.transition(change)
   }
 
   /** The one place where the state changes: first the state, then the bytes, then whoever waits. */
@@ -276,25 +288,8 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     const before = this.current
     const { state, output } = change(before)
     this.current = state
-    for (const item of output) this.perform(item)
+    for (const item of output) perform(item, this.outbox, this.stream)
     if (state._tag !== before._tag) this.entered(state, before)
-  }
-
-  private perform(output: Protocol.Output): void {
-    switch (output._tag) {
-      case "Close": {
-        const { code, reason } = output.close
-        this.outbox.control(Frame.Opcode.Close, Frame.closePayload({ code, reason: Frame.fitReason(reason) }))
-        this.outbox.giveLast()
-        return
-      }
-      case "EndOfStream":
-        this.stream.end()
-        return
-      case "Destroy":
-        this.stream.destroy()
-        return
-    }
   }
 
   private entered(state: Protocol.State, before: Protocol.State): void {
@@ -318,7 +313,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
       case "Closed":
         this.deadlines.remove(this)
         if (before._tag !== "Draining") this.settle()
-        for (const run of this.whenClosed.splice(0)) run()
+        this.whenClosed.run()
         return
     }
   }
@@ -327,11 +322,11 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private settle(): void {
     this.traffic = this.measure()
     this.outbox.end()
-    this.pings.end()
+    this.madePings?.end()
     this.inbox.end()
     this.decoder.end()
     for (const codec of this.codecs) codec.end?.()
-    for (const run of this.behind.splice(0)) run()
+    this.behind?.run()
   }
 
   // Reading and not reading
@@ -357,7 +352,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     }
     this.watch.restart(now)
     this.meter?.waited(now - this.pausedAt)
-    this.pings.waited(now - this.pausedAt)
+    this.madePings?.waited(now - this.pausedAt)
     this.stream.resume()
   }
 

@@ -6,10 +6,11 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ConcurrencyError } from "./ConcurrencyError.js"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
+import type { Parts } from "./connectionParts.js"
 import type { Engine } from "./deadlines.js"
 import { FragmentSender } from "./fragmentSender.js"
 import type { Inbox, Message } from "./inbox.js"
-import { Lifecycle, type Parts } from "./lifecycle.js"
+import { Lifecycle } from "./lifecycle.js"
 import type { Logs } from "./logs.js"
 import type { Piece } from "./protocol/assembly.js"
 import * as CloseCode from "./protocol/CloseCode.js"
@@ -77,7 +78,7 @@ export class LiveConnection extends Receiving {
     )
     this.describe = parts.handshake
     // Parts of fragmented messages are in the inbox only while `receiveFragments` takes them out.
-    this[TypeId] = new Reading(this.lifecycle.inbox as Inbox<Message>, () => this.lifecycle.exit())
+    this[TypeId] = new Reading(this.lifecycle.inbox as Inbox<Message>, this.lifecycle)
   }
 
   get role(): Frame.Role {

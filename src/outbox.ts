@@ -13,10 +13,9 @@ import { type Proceed, type TakeBack, Waiters } from "./waiters.js"
  * What one connection is about to send.
  *
  * Everything that is sent while a chunk of input is handled leaves in one
- * write: frames are put one behind the other in memory that all connections
- * share, and which is free again as soon as the transport has taken them
- * without queueing. Once it queues, the connection collects in memory of its
- * own until the transport has drained.
+ * write: frames stand one behind the other in memory that all connections
+ * share, free again as soon as the transport has taken them. Where that queues
+ * them, the connection collects in memory of its own until it has drained.
  */
 
 /** Payloads up to here are copied behind their header: two small writes cost more than a copy. */
@@ -35,7 +34,8 @@ export class Outbox {
   /** The transport has queued what it was given last, and will say when all of it has left. */
   private congested = false
   private own: Arena | undefined
-  private readonly prepared = new PreparedFrames()
+  /** Made when there are some, and gone with them. */
+  private prepared: PreparedFrames | undefined
   private isScheduled = false
   private isCorked = false
   /** Above the high-water mark only the newest ping is answered. RFC 6455 §5.5.3. */
@@ -83,7 +83,7 @@ export class Outbox {
   bufferedAmount(): number {
     const own = this.own === undefined ? 0 : this.own.end - this.own.start
     const inShared = owner === this ? shared.end - shared.start : 0
-    return own + inShared + this.prepared.size + (this.encoding ?? 0) + this.stream.bufferedAmount()
+    return own + inShared + (this.prepared?.size ?? 0) + (this.encoding ?? 0) + this.stream.bufferedAmount()
   }
 
   /**
@@ -186,6 +186,7 @@ export class Outbox {
     if (!this.congested && owner === this && shared.end > shared.start) {
       this.copy(bytes)
     } else {
+      this.prepared ??= new PreparedFrames()
       this.prepared.add(bytes)
       // As with what is copied: beyond so much the transport says whether there is room for more.
       if (this.prepared.size > sharedSize) this.flush()
@@ -196,8 +197,10 @@ export class Outbox {
   /** Takes back the oldest of those frames that have not left, down to the mark; false if there is none. */
   dropOldest(): boolean {
     // Nothing may come into a message in fragments, nor before one that is being compressed.
-    if (this.prepared.count === 0 || this.locked || this.encoding !== undefined) return false
-    while (this.prepared.count > 0 && this.isFull()) this.prepared.dropFirst()
+    const { prepared } = this
+    if (prepared === undefined || this.locked || this.encoding !== undefined) return false
+    while (prepared.count > 0 && this.isFull()) prepared.dropFirst()
+    if (prepared.count === 0) this.prepared = undefined
     return true
   }
 
@@ -226,17 +229,17 @@ export class Outbox {
   /** Writes what was added, unless the transport has yet to drain. */
   flush(): void {
     if (this.congested) return
-    if (this.prepared.count === 1 && (owner !== this || shared.end === shared.start)) {
-      for (const bytes of this.prepared.takeAll()) this.write(bytes)
+    if (this.prepared?.count === 1 && (owner !== this || shared.end === shared.start)) {
+      for (const bytes of this.takePrepared()) this.write(bytes)
       return
     }
-    if (this.prepared.count > 0) this.unpack()
+    if (this.prepared !== undefined) this.unpack()
     if (owner === this) this.giveShared()
   }
 
   /** Hands everything to the transport, which queues it if it must: a close frame follows, or an end. */
   giveAll(): void {
-    if (this.prepared.count > 0) this.unpack()
+    if (this.prepared !== undefined) this.unpack()
     if (owner === this) this.giveShared()
     this.giveOwn()
   }
@@ -282,7 +285,7 @@ export class Outbox {
       owner = undefined
     }
     this.own = undefined
-    this.prepared.takeAll()
+    this.prepared = undefined
     this.latePong = undefined
     this.waiters?.end()
   }
@@ -332,7 +335,7 @@ export class Outbox {
 
   /** Memory with room for so many bytes behind its end, in the order of what was sent before. */
   private room(size: number): Arena {
-    if (this.prepared.count > 0) this.unpack()
+    if (this.prepared !== undefined) this.unpack()
     if (this.congested) return this.roomOfOwn(size)
     if (owner !== this) {
       owner?.flush()
@@ -358,7 +361,13 @@ export class Outbox {
   }
 
   private unpack(): void {
-    for (const bytes of this.prepared.takeAll()) this.copy(bytes)
+    for (const bytes of this.takePrepared()) this.copy(bytes)
+  }
+
+  private takePrepared(): ReadonlyArray<Uint8Array> {
+    const all = this.prepared?.all ?? []
+    this.prepared = undefined
+    return all
   }
 
   private copy(bytes: Uint8Array): void {

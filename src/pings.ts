@@ -12,7 +12,7 @@ interface Ping {
 const SIZE = 4
 
 export class Pings {
-  private waiting: Array<Ping> = []
+  private waiting: ReadonlyArray<Ping> = []
   private readonly payloads: () => number
   private readonly received: PerSecond
   /** The latest measured round-trip time, in milliseconds. */
@@ -29,8 +29,8 @@ export class Pings {
     const bytes = new Uint8Array(SIZE)
     new DataView(bytes.buffer).setUint32(0, payload)
     // A peer that talks without ever answering pings must not make the list of them grow.
-    if (done === undefined) this.waiting = this.waiting.filter((ping) => ping.done !== undefined)
-    this.waiting.push({ payload, sentAt: now, done })
+    const others = done === undefined ? this.waiting.filter((ping) => ping.done !== undefined) : this.waiting
+    this.waiting = [...others, { payload, sentAt: now, done }]
     return bytes
   }
 
@@ -40,7 +40,9 @@ export class Pings {
     const key = new DataView(payload.buffer, payload.byteOffset, SIZE).getUint32(0)
     const index = this.waiting.findIndex((ping) => ping.payload === key)
     if (index < 0) return
-    for (const { sentAt, done } of this.waiting.splice(0, index + 1)) {
+    const answered = this.waiting.slice(0, index + 1)
+    this.waiting = this.waiting.slice(index + 1)
+    for (const { sentAt, done } of answered) {
       this.latency = now - sentAt
       done?.(now - sentAt)
     }
@@ -63,6 +65,8 @@ export class Pings {
 
   /** No pong comes any more. */
   end(): void {
-    for (const { done } of this.waiting.splice(0)) done?.(undefined)
+    const all = this.waiting
+    this.waiting = []
+    for (const { done } of all) done?.(undefined)
   }
 }

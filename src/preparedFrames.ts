@@ -1,6 +1,6 @@
 /** Whole frames that are sent to many connections, and wait for this one: nobody's own, never written to. */
 export class PreparedFrames {
-  private frames: Array<Uint8Array> = []
+  private readonly frames: Array<Uint8Array> = []
   /** In bytes. */
   size = 0
 
@@ -17,10 +17,7 @@ export class PreparedFrames {
     this.size -= this.frames.shift()?.length ?? 0
   }
 
-  takeAll(): ReadonlyArray<Uint8Array> {
-    const { frames } = this
-    this.frames = []
-    this.size = 0
-    return frames
+  get all(): ReadonlyArray<Uint8Array> {
+    return this.frames
   }
 }

@@ -1,16 +1,14 @@
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as FiberRef from "effect/FiberRef"
+import type * as Exit from "effect/Exit"
 import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { ConcurrencyError } from "./ConcurrencyError.js"
 import { type ConnectionClosed, isClean } from "./ConnectionClosed.js"
-import { handlerScheduler } from "./handlerScheduler.js"
 import type { Inbox, Message, Supplier } from "./inbox.js"
-import { Send } from "./send.js"
+import { makeLoop } from "./loop.js"
 import { UnexpectedMessageType } from "./UnexpectedMessageType.js"
 
 /** All the ways to take messages out of an inbox, the same for every kind of connection. */
@@ -21,31 +19,24 @@ export type ReceiveError = ConnectionClosed | ConcurrencyError
 export const TypeId: unique symbol = Symbol.for("effect-websockets/Connection")
 export type TypeId = typeof TypeId
 
-type Any<E, R> = Effect.Effect<unknown, E, R>
-
-/** What is left of an effect once what can be done at once is done: undefined where it was a success already, or became one. */
-const begun = <E, R>(effect: Any<E, R>): Any<E, R> | undefined => {
-  if (effect instanceof Send) return effect.start() as Any<E, R> | undefined
-  return Exit.isExit(effect) && Exit.isSuccess(effect) ? undefined : effect
-}
-
-/** A function of the user's that throws is a defect of the effect that it should have given. */
-const called = <A, E, R>(make: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
-  try {
-    return make()
-  } catch (defect) {
-    return Effect.die(defect)
-  }
+/** What a reader learns when no message comes any more. */
+export interface Ending extends Pick<Supplier, "exit"> {
+  /** Whether it ended as agreed. */
+  readonly isClean: boolean
 }
 
 export class Reading {
   readonly inbox: Inbox<Message>
-  private readonly exit: Supplier["exit"]
+  private readonly ending: Ending
   private receiving: Effect.Effect<Message, ReceiveError> | undefined
 
-  constructor(inbox: Inbox<Message>, exit: Supplier["exit"]) {
+  constructor(inbox: Inbox<Message>, ending: Ending) {
     this.inbox = inbox
-    this.exit = exit
+    this.ending = ending
+  }
+
+  private exit(): Exit.Exit<never, ConnectionClosed> {
+    return this.ending.exit()
   }
 
   /** One message. It is taken in the step that hands it over: an interruption before leaves it where it is. */
@@ -124,30 +115,15 @@ export class Reading {
   private loop<A, E, R>(
     body: (inbox: Inbox<Message>) => Effect.Effect<A, E, R>
   ): Effect.Effect<void, E | ReceiveError, R> {
-    const { inbox } = this
     return Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
-      type Next = Effect.Effect<unknown, E | ConcurrencyError, R>
-      const step = (): Next => (inbox.isReady ? body(inbox) : inbox.isEnded ? Effect.void : wait(fiber, runtimeFlags))
-      const ahead = (): Next | undefined => {
-        while (!inbox.isEmpty()) {
-          const left = begun(called(() => body(inbox)))
-          if (left !== undefined) return left
-        }
-        inbox.idle()
-        return inbox.isEnded ? Effect.void : undefined
-      }
-      const isInline = fiber.getFiberRef(FiberRef.currentScheduler) === handlerScheduler
-      const wait = inbox.waitThen(step, false, isInline ? ahead : undefined)
-      const run = Effect.whileLoop({ while: () => !inbox.isEnded, body: step, step: constVoid })
-      return Effect.zipRight(
-        run,
-        Effect.suspend(() => this.end())
-      )
+      const loop = makeLoop(this.inbox, this, body, fiber, runtimeFlags)
+      return Effect.whileLoop({ while: () => !loop.isOver, body: () => loop.next(), step: constVoid })
     })
   }
 
-  private end(): Effect.Effect<void, ConnectionClosed> {
-    return Effect.catchAll(this.exit(), (error) => (isClean(error) ? Effect.void : Effect.fail(error)))
+  /** A clean end needs no error, whose stack alone costs as much as a tenth of a handshake. */
+  end(): Effect.Effect<void, ConnectionClosed> {
+    return this.ending.isClean ? Effect.void : this.exit()
   }
 }
 

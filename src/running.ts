@@ -4,7 +4,6 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Random from "effect/Random"
 import type { Deadlines, Entry } from "./deadlines.js"
-import type { Lifecycle } from "./lifecycle.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import { milliseconds } from "./settings.js"
 
@@ -35,31 +34,6 @@ export class Deciding implements Task {
   }
 
   cut(): void {}
-}
-
-/** A connection and its handler. */
-export class Handling implements Task {
-  private readonly fiber: TaskFiber
-  private readonly lifecycle: Lifecycle
-
-  constructor(fiber: TaskFiber, lifecycle: Lifecycle) {
-    this.fiber = fiber
-    this.lifecycle = lifecycle
-  }
-
-  close(code: number): void {
-    this.lifecycle.startClose({ code, reason: "" })
-  }
-
-  interrupt(): void {
-    this.fiber.unsafeInterruptAsFork(FiberId.none)
-  }
-
-  cut(): void {
-    this.close(CloseCode.GoingAway)
-    // As if all time that a closing handshake may take had passed.
-    this.lifecycle.fire(Number.POSITIVE_INFINITY)
-  }
 }
 
 /** An answer on its way: a server that is drained waits until it has left, and for no longer than for handlers. */

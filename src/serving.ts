@@ -3,16 +3,20 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { Connection } from "./Connection.js"
-import { ConnectionClosed } from "./ConnectionClosed.js"
 import type { Registry } from "./ConnectionRegistry.js"
 import type { Engine, Entry } from "./deadlines.js"
 import type * as Framing from "./Framing.js"
 import type * as Handshake from "./Handshake.js"
 import { handlerScheduler } from "./handlerScheduler.js"
+import { Handling, type Host } from "./handling.js"
+import { handshaken } from "./handshaken.js"
 import { type Decision, decide, type Hooks } from "./hooks.js"
 import * as LazyScope from "./lazyScope.js"
 import { Admission, type Limits } from "./limits.js"
@@ -23,7 +27,8 @@ import { type Agreement, isUpgrade, type Rejection, rejection, type ServerPolicy
 import type { HeaderList } from "./protocol/headers.js"
 import * as headers from "./protocol/headers.js"
 import { fromExchange, toResponse } from "./requestHook.js"
-import { Deciding, type Drain, Handling, Running, Sending } from "./running.js"
+import { Deciding, type Drain, Running, Sending } from "./running.js"
+import { withScope } from "./scopedContext.js"
 import type { Settings } from "./settings.js"
 import type { Acceptor, Exchange, Request, Response, ResponseHead } from "./Transport.js"
 
@@ -69,8 +74,10 @@ const late = postponed("The server could not decide about this request in time."
 const failed = rejection(500, "The server could not handle this request.")
 const malformed = rejection(400, "The request is malformed.")
 
-export class Serving implements Acceptor {
+export class Serving implements Acceptor, Host {
   private readonly parts: ServingParts
+  /** What hooks and handlers run with. */
+  private readonly handlerRefs: FiberRefs.FiberRefs
   private readonly running = new Running()
   /** Peers that have connected and said nothing yet. */
   private readonly silent = new Set<() => void>()
@@ -82,6 +89,11 @@ export class Serving implements Acceptor {
 
   constructor(parts: ServingParts) {
     this.parts = parts
+    this.handlerRefs = FiberRefs.updateAs(parts.engine.runtime.fiberRefs, {
+      fiberId: FiberId.none,
+      fiberRef: FiberRef.currentScheduler,
+      value: handlerScheduler
+    })
     this.admission = new Admission(parts.limits, parts.engine.deadlines)
     this.hasHooks = Object.values(parts.hooks).some((hook) => hook !== undefined)
   }
@@ -275,8 +287,7 @@ export class Serving implements Acceptor {
     scope: Scoped,
     key: string | undefined
   ): void {
-    const { engine, framing, registry, settings, handler } = this.parts
-    const { logs } = engine
+    const { engine, framing, registry, settings } = this.parts
     const { request } = exchange
     const response = this.complete(agreement.response)
     const connection = new LiveConnection({
@@ -287,65 +298,50 @@ export class Serving implements Acceptor {
       maskingKeys: framing.maskingKeys,
       pingPayloads: framing.pingPayloads,
       deadlines: engine.deadlines,
-      logs,
+      logs: engine.logs,
       context: own,
-      handshake: () => ({
-        request,
-        response,
-        subprotocol: Option.fromNullable(agreement.subprotocol),
-        extensions: agreement.extensions
-      })
+      handshake: handshaken(request, response, agreement)
     })
-    const { id, lifecycle } = connection
     this.admission.enter(connection, key)
     registry.add(connection)
-    logs.info(() => `connection ${id} is open: ${nameOf(request)}`, id)
-    const fiber = this.fork(
-      // A copy for each connection would be 0.8 kB, and most have nothing of their own.
-      own.unsafeMap.size === 0 ? this.parts.context : Context.merge(this.parts.context, own),
-      scope,
-      Effect.suspend(() => handler(connection))
-    )
-    const task = new Handling(fiber, lifecycle)
-    this.running.add(task)
-    fiber.addObserver((exit) => {
-      const close = this.conclude(exit, connection)
-      this.release(scope, exit, (isSound) => {
-        lifecycle.startClose(isSound ? close : { code: CloseCode.InternalError, reason: "" })
-        lifecycle.onClosed(() => {
-          registry.remove(connection)
-          logs.info(() => `connection ${id} is closed: ${lifecycle.error().message}`, id)
-          this.running.ended(task)
-        })
-      })
-    })
+    this.say(connection, () => `is open: ${nameOf(request)}`)
+    const handling = new Handling(this, connection, scope)
+    this.running.add(handling)
+    // A copy for each connection would be 0.8 kB, and most have nothing of their own.
+    const context = own.unsafeMap.size === 0 ? this.parts.context : Context.merge(this.parts.context, own)
+    handling.start((handler) => this.fork(context, scope, handler))
   }
 
-  /** The close frame that a handler's end calls for. */
-  private conclude(exit: Exit.Exit<unknown, unknown>, { id, lifecycle }: LiveConnection) {
-    const close = (code: number) => ({ code, reason: "" })
-    const goingAway = this.parts.drain?.code ?? CloseCode.GoingAway
-    // Who ends because the server does says so, that its peer may come again.
-    if (Exit.isSuccess(exit)) return close(this.stopping ? goingAway : CloseCode.NormalClosure)
-    if (Cause.isInterruptedOnly(exit.cause)) return close(this.stopping ? goingAway : CloseCode.GoingAway)
-    const failure = Cause.failureOption(exit.cause)
-    const isOwnEnd =
-      Option.isSome(failure) &&
-      failure.value instanceof ConnectionClosed &&
-      failure.value.closure === lifecycle.closure()
-    if (!isOwnEnd) this.log("a connection's handler failed", exit.cause, id)
-    return close(CloseCode.InternalError)
+  private say({ id }: LiveConnection, what: () => string): void {
+    this.parts.engine.logs.info(() => `connection ${id} ${what()}`, id)
+  }
+
+  // What connections' handlers have of their server
+
+  get handler() {
+    return this.parts.handler
+  }
+
+  get stoppingCode(): number | undefined {
+    return this.stopping ? (this.parts.drain?.code ?? CloseCode.GoingAway) : undefined
+  }
+
+  left(handling: Handling): void {
+    const { connection } = handling
+    this.parts.registry.remove(connection)
+    this.say(connection, () => `is closed: ${connection.lifecycle.error().message}`)
+    this.running.ended(handling)
   }
 
   /** Starts a fiber whose services are these, and the scope. */
   private fork<A, E>(context: Context.Context<never>, scope: Scoped, effect: Effect.Effect<A, E>) {
-    const { fiberRefs, runtimeFlags } = this.parts.engine.runtime
-    const runtime = Runtime.make({ context: Context.add(context, Scope.Scope, scope), fiberRefs, runtimeFlags })
-    return Runtime.runFork(runtime, effect, { scheduler: handlerScheduler })
+    const { runtimeFlags } = this.parts.engine.runtime
+    const runtime = Runtime.make({ context: withScope(context, scope), fiberRefs: this.handlerRefs, runtimeFlags })
+    return Runtime.runFork(runtime, effect)
   }
 
   /** Runs what has been added to a scope, if anything was; then says whether that went well. */
-  private release(scope: Scoped, exit: Exit.Exit<unknown, unknown>, then: (isSound: boolean) => void): void {
+  release(scope: Scoped, exit: Exit.Exit<unknown, unknown>, then: (isSound: boolean) => void): void {
     if (!scope.isUsed) {
       scope.endUnused(exit)
       then(true)
@@ -358,7 +354,7 @@ export class Serving implements Acceptor {
     })
   }
 
-  private log(message: string, cause: Cause.Cause<unknown>, connection?: number): void {
+  log(message: string, cause: Cause.Cause<unknown>, connection?: number): void {
     this.parts.engine.logs.error(message, cause, connection)
   }
 

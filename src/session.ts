@@ -8,7 +8,7 @@ import { identity } from "effect/Function"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { Attachment } from "./attachment.js"
 import { type Connection, type Message, type Role, runForEachChunk } from "./Connection.js"
-import type { Closure, ConnectionClosed } from "./ConnectionClosed.js"
+import { type Closure, type ConnectionClosed, isClean } from "./ConnectionClosed.js"
 import type { Inbox, Supplier } from "./inbox.js"
 import { closeFrame } from "./liveConnection.js"
 import { Arrivals } from "./protocol/Arrivals.js"
@@ -16,7 +16,7 @@ import * as CloseCode from "./protocol/CloseCode.js"
 import * as Envelope from "./protocol/Envelope.js"
 import { type Close, type Violation, violation } from "./protocol/Frame.js"
 import { ReplayBuffer, type ReplayLimits } from "./protocol/ReplayBuffer.js"
-import { Reading, Receiving, TypeId } from "./reading.js"
+import { type Ending, Reading, Receiving, TypeId } from "./reading.js"
 import { endedWith, gap, type State } from "./sessionState.js"
 import { TellingInbox } from "./tellingInbox.js"
 
@@ -52,7 +52,7 @@ interface Sender {
 
 let lastId = 0
 
-export class Session extends Receiving implements Supplier {
+export class Session extends Receiving implements Supplier, Ending {
   readonly id = ++lastId
   readonly role: Role
   readonly state: SubscriptionRef.SubscriptionRef<State>
@@ -76,7 +76,7 @@ export class Session extends Receiving implements Supplier {
     const { maxReplayBytes, receiveHighWaterMark } = parts.settings
     this.inbox = new TellingInbox(this, 2 * maxReplayBytes + receiveHighWaterMark, (count) => this.taken(count))
     this.replay = new ReplayBuffer(parts.settings)
-    this[TypeId] = new Reading(this.inbox, () => this.exit())
+    this[TypeId] = new Reading(this.inbox, this)
   }
 
   // What its user has of it, as of a connection
@@ -162,6 +162,10 @@ export class Session extends Receiving implements Supplier {
   }
 
   /** How it ended, if it has. */
+  get isClean(): boolean {
+    return this.over !== undefined && isClean(this.over)
+  }
+
   get closure(): Closure | undefined {
     return this.over?.closure
   }

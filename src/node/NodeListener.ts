@@ -196,9 +196,9 @@ const served = (server: HttpServer | HttpsServer, acceptor: Acceptor): Effect.Ef
   Effect.acquireRelease(
     Effect.sync(() => {
       server.maxHeadersCount = 0
-      const peers = new Peers(acceptor)
       const isTls = server instanceof HttpsServer
-      server.on("connection", (socket: Socket) => peers.add(socket, isTls))
+      const peers = new Peers(acceptor, isTls)
+      server.on("connection", (socket: Socket) => peers.add(socket))
       if (isTls) server.on("secureConnection", (socket: Socket) => peers.addSecure(socket))
       server.on("request", (message, response) => {
         const { socket } = message
@@ -243,17 +243,18 @@ class Peers {
   /** As they were accepted, below TLS; `closeAllConnections` knows none that came by an event, and none in between. */
   private readonly sockets = new Set<Socket>()
   private readonly silent = new Map<unknown, () => void>()
-  /** The keys under which they are there, since a socket that has closed does not know its addresses any more. */
-  private readonly keys = new WeakMap<Socket, unknown>()
+  /** Under TLS, the keys under which they are there, since a socket that has closed does not know its addresses any more. */
+  private readonly keys: WeakMap<Socket, unknown> | undefined
   private readonly closed: (this: Socket) => void
 
-  constructor(acceptor: Acceptor) {
+  constructor(acceptor: Acceptor, isTls: boolean) {
     const peers = this
     this.acceptor = acceptor
+    this.keys = isTls ? new WeakMap() : undefined
     // One function for all of them: a connection keeps it as long as it lives.
     this.closed = function (this: Socket) {
       peers.sockets.delete(this)
-      peers.settle(peers.keys.get(this))
+      peers.heard(this)
     }
   }
 
@@ -263,23 +264,23 @@ class Peers {
     return remotePort === undefined ? socket : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
   }
 
-  add(socket: Socket, isTls: boolean): void {
+  add(socket: Socket): void {
     this.sockets.add(socket)
     // Ends of Unix sockets have no address: where TLS comes first node's `handshakeTimeout` watches over that part.
-    if (!isTls || socket.remotePort !== undefined) this.await(socket)
+    if (this.keys === undefined || socket.remotePort !== undefined) this.await(socket)
     socket.on("close", this.closed)
   }
 
   addSecure(socket: Socket): void {
     if (socket.destroyed) return
     if (socket.remotePort === undefined) this.await(socket)
-    else this.keys.set(socket, Peers.key(socket))
+    else this.keys?.set(socket, Peers.key(socket))
     socket.on("close", this.closed)
   }
 
   private await(socket: Socket, wasAnswered = false): void {
-    const key = this.keys.get(socket) ?? Peers.key(socket)
-    this.keys.set(socket, key)
+    const key = this.keys === undefined ? socket : (this.keys.get(socket) ?? Peers.key(socket))
+    this.keys?.set(socket, key)
     this.silent.set(
       key,
       this.acceptor.arrived(() => socket.destroy(), wasAnswered)
@@ -287,13 +288,13 @@ class Peers {
   }
 
   heard(socket: Socket): void {
-    this.settle(this.keys.get(socket))
+    this.settle(this.keys === undefined ? socket : this.keys.get(socket))
   }
 
   /** What it asked for is no HTTP any more. */
   heardLast(socket: Socket): void {
     this.heard(socket)
-    this.keys.delete(socket)
+    this.keys?.delete(socket)
   }
 
   /** All that it asked for is answered: on a connection that is kept it is silent again. */

@@ -13,13 +13,21 @@ interface Internals {
   readonly _handle?: { readonly useUserBuffer?: (buffer: Uint8Array) => void } | null
 }
 
+interface Slots {
+  readonly buffer: symbol
+  readonly callback: symbol
+}
+
 /** The properties in which a socket keeps the buffer that was given as the option `onread` (node's lib/net.js). */
-const slots = (socket: Socket): readonly [buffer: symbol, callback: symbol] | undefined => {
+const findSlots = (socket: Socket): Slots | undefined => {
   const symbols = Object.getOwnPropertySymbols(socket)
   const buffer = symbols.find(({ description }) => description === "kBuffer")
   const callback = symbols.find(({ description }) => description === "kBufferCb")
-  return buffer === undefined || callback === undefined ? undefined : [buffer, callback]
+  return buffer === undefined || callback === undefined ? undefined : { buffer, callback }
 }
+
+/** The same for all sockets of this node, as far as is known. */
+let slots: Slots | undefined
 
 /**
  * Has a socket read into the memory that all connections share, as its option
@@ -27,14 +35,40 @@ const slots = (socket: Socket): readonly [buffer: symbol, callback: symbol] | un
  * buffer and an event for each read, echoing 64 bytes costs a quarter less.
  * Says false, and changes nothing, where node is not built that way.
  */
-const readDirectly = (socket: Socket, onRead: (length: number) => void): boolean => {
-  const found = slots(socket)
+const readDirectly = (socket: Carrier): boolean => {
   const handle = (socket as Internals)._handle
-  if (found === undefined || typeof handle?.useUserBuffer !== "function") return false
-  const [buffer, callback] = found
-  Object.assign(socket, { [buffer]: sharedReadBuffer, [callback]: onRead })
+  if (slots === undefined || !(slots.buffer in socket)) slots = findSlots(socket as Socket)
+  if (slots === undefined || typeof handle?.useUserBuffer !== "function") return false
+  const values = socket as unknown as Record<symbol, unknown>
+  values[slots.buffer] = sharedReadBuffer
+  values[slots.callback] = hasRead
   handle.useUserBuffer(sharedReadBuffer)
   return true
+}
+
+/** Whose socket or other stream it is, so that its listeners are the same functions for all of them. */
+const STREAM = Symbol("effect-websockets/stream")
+
+type Carrier = (Socket | Duplex) & { [STREAM]: NodeByteStream }
+
+function hasRead(this: Carrier, length: number): void {
+  this[STREAM].hasRead(sharedReadBuffer.subarray(0, length))
+}
+
+function hasFailed(this: Carrier, error: Error): void {
+  this[STREAM].hasFailed(error)
+}
+
+function hasData(this: Carrier, chunk: Uint8Array): void {
+  this[STREAM].hasData(chunk)
+}
+
+function hasEnded(this: Carrier): void {
+  this[STREAM].hasEnded()
+}
+
+function hasClosed(this: Carrier): void {
+  this[STREAM].hasClosed()
 }
 
 /** TLS takes what is written only later; up to here it is copied, so that the writer may go on. */
@@ -76,8 +110,8 @@ class Ahead {
 }
 
 export class NodeByteStream implements ByteStream {
-  private readonly socket: Socket | Duplex
-  private readonly head: Uint8Array
+  private readonly socket: Carrier
+  private head: Uint8Array | undefined
   /** What the peer is called in errors, where its address may not be known any more by then. */
   private readonly peer: string | undefined
   private readonly kind: "plain" | "tls" | "foreign"
@@ -95,17 +129,11 @@ export class NodeByteStream implements ByteStream {
 
   /** Made in the tick in which the socket is had: from here on its errors are heard. */
   constructor(socket: Socket | Duplex, head: Uint8Array, peer?: string) {
-    this.socket = socket
+    this.socket = Object.assign(socket, { [STREAM]: this })
     this.head = head
     this.peer = peer
     this.kind = socket instanceof TLSSocket ? "tls" : socket instanceof Socket ? "plain" : "foreign"
-    socket.on("error", (error) => {
-      this.error ??= error
-    })
-    socket.on("close", () => {
-      this.isClosed = true
-      this.sink?.closed(this.failure())
-    })
+    socket.on("error", hasFailed).on("close", hasClosed)
     if (socket instanceof Socket) {
       socket.setNoDelay(true)
       socket.setTimeout(0)
@@ -119,7 +147,8 @@ export class NodeByteStream implements ByteStream {
 
   attach(sink: Sink): void {
     const { socket } = this
-    if (this.head.length > 0) this.read(sink, this.head)
+    if (this.head !== undefined && this.head.length > 0) this.read(sink, this.head)
+    this.head = undefined
     for (const chunk of this.ahead?.stop() ?? []) this.read(sink, chunk)
     const early: Uint8Array | null = socket.read()
     if (early !== null) this.read(sink, early)
@@ -129,15 +158,35 @@ export class NodeByteStream implements ByteStream {
       return
     }
     if (this.ahead?.hasEnded === true) sink.end()
-    else socket.on("end", () => sink.end())
+    else socket.on("end", hasEnded)
     this.ahead = undefined
-    const isDirect =
-      this.kind === "plain" &&
-      readDirectly(socket as Socket, (length) => sink.data(sharedReadBuffer.subarray(0, length)))
-    if (!isDirect) socket.on("data", (chunk: Uint8Array) => this.read(sink, chunk))
+    if (this.kind !== "plain" || !readDirectly(socket)) socket.on("data", hasData)
     // What came early may have been enough for now.
     if (this.isPaused) socket.pause()
     else socket.resume()
+  }
+
+  // From the socket
+
+  hasRead(bytes: Uint8Array): void {
+    this.sink!.data(bytes)
+  }
+
+  hasData(chunk: Uint8Array): void {
+    this.read(this.sink!, chunk)
+  }
+
+  hasEnded(): void {
+    this.sink!.end()
+  }
+
+  hasFailed(error: Error): void {
+    this.error ??= error
+  }
+
+  hasClosed(): void {
+    this.isClosed = true
+    this.sink?.closed(this.failure())
   }
 
   /** The sink changes what it gets; memory of a stream that is not node's own may be somebody else's. */

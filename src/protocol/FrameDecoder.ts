@@ -24,7 +24,7 @@ import * as utf8 from "./utf8.js"
 export { defaultLimits, type Limits } from "./messageLimits.js"
 export type { Receiver } from "./receiver.js"
 
-export interface Options extends Limits {
+export interface Options {
   /** Our end: what a server reads is masked, what a client reads is not. RFC 6455 §5.1. */
   readonly role: Frame.Role
   readonly receiver: Receiver
@@ -77,10 +77,11 @@ export class FrameDecoder {
   private ended = false
   private failed: Frame.Violation | undefined
 
-  constructor(options: Options) {
+  /** Limits are the same object for all connections that have the same, and stand in none. */
+  constructor(options: Options, limits: Limits) {
     this.masked = options.role === "server"
     this.receiver = options.receiver
-    this.limits = options
+    this.limits = limits
     this.codecs = options.codecs ?? []
     this.suspension = this.codecs.length > 0 ? new Suspension() : never
     this.rsvBits = Extension.reservedBits(this.codecs) ?? 0

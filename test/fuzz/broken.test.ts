@@ -2,7 +2,7 @@ import { afterEach, assert, describe, it, vi } from "vitest"
 import { Lifecycle } from "../../src/lifecycle.js"
 import { Pings } from "../../src/pings.js"
 import type { Violation } from "../../src/protocol/Frame.js"
-import { FrameDecoder, type Options } from "../../src/protocol/FrameDecoder.js"
+import { FrameDecoder, type Limits, type Options } from "../../src/protocol/FrameDecoder.js"
 import { connection } from "./connection.js"
 import { decoderMode } from "./decoder.js"
 import { differentialMode } from "./differential.js"
@@ -29,8 +29,8 @@ describe("a broken decoder is found", () => {
   it("when it takes frames with a mask and without one", async () => {
     const rule: unknown = Reflect.get(FrameDecoder.prototype, "checkStart")
     class Lenient extends FrameDecoder {
-      constructor(options: Options) {
-        super(options)
+      constructor(options: Options, limits: Limits) {
+        super(options, limits)
         const mask = options.role === "server" ? 0x80 : 0
         Object.assign(this, {
           checkStart: (first: number, second: number): unknown =>
@@ -53,8 +53,8 @@ describe("a broken decoder is found", () => {
 
   it("when it hands over memory that is not its own", async () => {
     class Sharing extends FrameDecoder {
-      constructor(options: Options) {
-        super(options)
+      constructor(options: Options, limits: Limits) {
+        super(options, limits)
         const { receiver } = options
         let last: Uint8Array | undefined
         Object.assign(this, {

@@ -6,7 +6,7 @@ import { makeEngine } from "../../src/deadlines.js"
 import { openAlone, unknownHandshake } from "../../src/liveConnection.js"
 import type { Codec } from "../../src/protocol/Extension.js"
 import * as Frame from "../../src/protocol/Frame.js"
-import { FrameDecoder } from "../../src/protocol/FrameDecoder.js"
+import { FrameDecoder, type Options } from "../../src/protocol/FrameDecoder.js"
 import { resolve } from "../../src/settings.js"
 import { makeManualClock } from "./clock.js"
 import { compressedStream } from "./compressed.js"
@@ -162,10 +162,8 @@ const defectOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
 /** Whether what we have written is what a peer may expect: frames of our role, and nothing behind a close frame. */
 const checkWritten = (role: Connection.Role, bytes: Uint8Array): string | undefined => {
   let expected: Uint8Array | undefined
-  const decoder = new FrameDecoder({
-    maxMessageSize: Number.POSITIVE_INFINITY,
-    maxFrameSize: Number.POSITIVE_INFINITY,
-    maxFragments: Number.POSITIVE_INFINITY,
+  const unlimited = { maxMessageSize: Infinity, maxFrameSize: Infinity, maxFragments: Infinity }
+  const parts: Options = {
     role: role === "client" ? "server" : "client",
     receiver: {
       message: () => {},
@@ -176,7 +174,8 @@ const checkWritten = (role: Connection.Role, bytes: Uint8Array): string | undefi
         expected = Frame.serialize(Frame.close(close), role === "client" ? 0 : undefined)
       }
     }
-  })
+  }
+  const decoder = new FrameDecoder(parts, unlimited)
   // Decoding takes the mask off where the bytes lie, and what is read is not needed.
   const violation = decoder.decode(bytes)
   if (violation !== undefined) return `what we write is refused: ${violation.reason}`

@@ -92,9 +92,9 @@ const feed = (
 ): Outcome => {
   const { limits, codecs } = options
   const record = new Record()
-  const given = { ...limits, role: roleOf(options.seed), receiver: record, codecs }
-  const decoder = new Decoder(given)
-  const others = new Set<unknown>([given, record, codecs])
+  const given = { role: roleOf(options.seed), receiver: record, codecs }
+  const decoder = new Decoder(given, limits)
+  const others = new Set<unknown>([given, limits, record, codecs])
   let violation: string | undefined
   let fed = 0
   for (const piece of pieces) {

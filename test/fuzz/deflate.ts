@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer"
 import * as NodeDeflate from "../../src/node/NodeDeflate.js"
 import type { Codec } from "../../src/protocol/Extension.js"
 import type { Role } from "../../src/protocol/Frame.js"
-import { FrameDecoder, type Limits } from "../../src/protocol/FrameDecoder.js"
+import { FrameDecoder, type Limits, type Options } from "../../src/protocol/FrameDecoder.js"
 import * as PerMessageDeflate from "../../src/protocol/PerMessageDeflate.js"
 import { compressedStream, isWhole, optionsOf } from "./compressed.js"
 import { type Mode, roleOf, usage } from "./mode.js"
@@ -83,8 +83,7 @@ export const readAll = async (pieces: ReadonlyArray<Uint8Array>, reading: Readin
     if (Buffer.byteLength(data) > limits.maxMessageSize) throw new Error("a message is larger than it may be")
     events.push(`${typeof data === "string" ? "text" : "binary"} ${hex(data)}`)
   }
-  const decoder = new Decoder({
-    ...limits,
+  const parts: Options = {
     role,
     codecs: [codec],
     receiver: {
@@ -98,7 +97,8 @@ export const readAll = async (pieces: ReadonlyArray<Uint8Array>, reading: Readin
         wait.done()
       }
     }
-  })
+  }
+  const decoder = new Decoder(parts, limits)
   let found: ReturnType<FrameDecoder["decode"]>
   /** One call, and what it must not do once all is over. */
   const enter = (call: () => ReturnType<FrameDecoder["decode"]>) => {

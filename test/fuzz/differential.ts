@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer"
 import type { EventEmitter } from "node:events"
 import { createRequire } from "node:module"
 import type { Violation } from "../../src/protocol/Frame.js"
-import { FrameDecoder, type Limits } from "../../src/protocol/FrameDecoder.js"
+import { FrameDecoder, type Limits, type Options } from "../../src/protocol/FrameDecoder.js"
 import { type Mode, roleOf, usage } from "./mode.js"
 import { Random } from "./random.js"
 import { chunks, stream } from "./streams.js"
@@ -44,8 +44,7 @@ const reader =
   (pieces, seed, limits) => {
     const events: Array<string> = []
     let violation: Violation | undefined
-    const decoder = new Decoder({
-      ...limits,
+    const parts: Options = {
       role: roleOf(seed),
       receiver: {
         message: (data) => events.push(`${typeof data === "string" ? "text" : "binary"} ${hex(data)}`),
@@ -54,7 +53,8 @@ const reader =
         pong: (payload) => events.push(`pong ${hex(payload)}`),
         close: ({ code, reason }) => events.push(`close ${code} ${hex(reason)}`)
       }
-    })
+    }
+    const decoder = new Decoder(parts, limits)
     for (const piece of pieces) violation ??= decoder.decode(piece)
     return { events, code: violation?.code, reason: violation?.reason ?? "" }
   }

@@ -2,7 +2,7 @@ import { FastCheck as fc } from "effect"
 import { describe, expect, it } from "vitest"
 import type { Codec } from "../../src/protocol/Extension.js"
 import { violation } from "../../src/protocol/Frame.js"
-import { defaultLimits, FrameDecoder, type Options } from "../../src/protocol/FrameDecoder.js"
+import { defaultLimits, FrameDecoder, type Limits, type Options } from "../../src/protocol/FrameDecoder.js"
 import { conversation, damaged, sizes } from "./arbitraries.js"
 import { chop, type Event, hex, invert, inverting, reading, unhex } from "./helpers.js"
 
@@ -20,7 +20,7 @@ const slowly = (codec: Codec) => {
 }
 
 /** A decoder with that extension, which goes on by itself once a result is there. */
-const slowReading = (codec: Codec, options: Partial<Options> = {}) => {
+const slowReading = (codec: Codec, options: Partial<Options & Limits> = {}) => {
   const { slow, waiting } = slowly(codec)
   const events: Array<Event> = []
   const note =
@@ -31,8 +31,7 @@ const slowReading = (codec: Codec, options: Partial<Options> = {}) => {
   const fail = (violation: ReturnType<FrameDecoder["decode"]>) => {
     if (violation !== undefined) events.push(["violation", violation.code, violation.reason])
   }
-  const decoder: FrameDecoder = new FrameDecoder({
-    ...defaultLimits,
+  const parts: Options = {
     role: "client",
     codecs: [slow],
     receiver: {
@@ -44,7 +43,8 @@ const slowReading = (codec: Codec, options: Partial<Options> = {}) => {
       decoded: () => fail(decoder.proceed())
     },
     ...options
-  })
+  }
+  const decoder: FrameDecoder = new FrameDecoder(parts, { ...defaultLimits, ...options })
   const read = (...chunks: ReadonlyArray<Uint8Array | string>) => {
     for (const chunk of chunks) {
       const bytes = typeof chunk === "string" ? unhex(chunk) : chunk.slice()
@@ -185,8 +185,7 @@ describe("a receiver that is full", () => {
   it("stops the decoding inside of a chunk: a few bytes may be many large messages", () => {
     const seen: Array<string> = []
     let room = 1
-    const decoder = new FrameDecoder({
-      ...defaultLimits,
+    const parts: Options = {
       role: "client",
       codecs: [inverting(4)],
       receiver: {
@@ -200,7 +199,8 @@ describe("a receiver that is full", () => {
         close: () => seen.push("close"),
         isFull: () => room <= 0
       }
-    })
+    }
+    const decoder = new FrameDecoder(parts, defaultLimits)
     const chunk = unhex(`${message} ${ping} ${message} ${message} ${close}`)
     expect(decoder.decode(chunk)).toBeUndefined()
     chunk.fill(0xee)

@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer"
 import { vi } from "vitest"
 import type { Assembly } from "../../src/protocol/assembly.js"
 import type { Codec, Extension } from "../../src/protocol/Extension.js"
-import { defaultLimits, FrameDecoder, type Options } from "../../src/protocol/FrameDecoder.js"
+import { defaultLimits, FrameDecoder, type Limits, type Options } from "../../src/protocol/FrameDecoder.js"
 
 export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 
@@ -60,15 +60,17 @@ const plain = (part: unknown): string | number | boolean =>
   part instanceof Uint8Array ? hex(part) : (part as string | number | boolean)
 
 /** A decoder that writes down what it says: a client's, whose input is not masked, unless told otherwise. */
-export const reading = (options: Partial<Options> = {}, Decoder: typeof FrameDecoder = FrameDecoder): Reading => {
+export const reading = (
+  options: Partial<Options & Limits> = {},
+  Decoder: typeof FrameDecoder = FrameDecoder
+): Reading => {
   const seen: Array<ReadonlyArray<unknown>> = []
   const note =
     (kind: string) =>
     (payload: Uint8Array): void => {
       seen.push([kind, payload])
     }
-  const decoder = new Decoder({
-    ...defaultLimits,
+  const parts: Options = {
     role: "client",
     receiver: {
       message: (message) => seen.push([typeof message === "string" ? "text" : "binary", message]),
@@ -78,7 +80,8 @@ export const reading = (options: Partial<Options> = {}, Decoder: typeof FrameDec
       close: ({ code, reason }) => seen.push(["close", code, reason])
     },
     ...options
-  })
+  }
+  const decoder = new Decoder(parts, { ...defaultLimits, ...options })
   // Bytes turn to hex only here: what refers to a chunk's memory shows as spoilt.
   const events = () => seen.map((event) => event.map(plain))
   const read: Reading["read"] = (...chunks) => {
@@ -94,7 +97,7 @@ export const reading = (options: Partial<Options> = {}, Decoder: typeof FrameDec
 }
 
 /** The close code with which a decoder fails on these chunks; undefined where it does not. */
-export const failure = (options: Partial<Options>, ...chunks: ReadonlyArray<Uint8Array | string>) => {
+export const failure = (options: Partial<Options & Limits>, ...chunks: ReadonlyArray<Uint8Array | string>) => {
   const last = reading(options)
     .read(...chunks)
     .at(-1)

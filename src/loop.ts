@@ -1,0 +1,94 @@
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { RuntimeFiber } from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import type { RuntimeFlags } from "effect/RuntimeFlags"
+import type { ConcurrencyError } from "./ConcurrencyError.js"
+import type { ConnectionClosed } from "./ConnectionClosed.js"
+import { handlerScheduler } from "./handlerScheduler.js"
+import { type Inbox, type Message, type Reader, Wait } from "./inbox.js"
+import { Send } from "./send.js"
+
+/** `runForEach` at work: one step for each message, in the fiber that runs it or, as far as it needs none, without. */
+
+type Fiber = RuntimeFiber<unknown, unknown>
+type Any<E, R> = Effect.Effect<unknown, E, R>
+
+/** What is left of an effect once what can be done at once is done: undefined where it was a success already, or became one. */
+const begun = <E, R>(effect: Any<E, R>): Any<E, R> | undefined => {
+  if (effect instanceof Send) return effect.start() as Any<E, R> | undefined
+  return Exit.isExit(effect) && Exit.isSuccess(effect) ? undefined : effect
+}
+
+/** A function of the user's that throws is a defect of the effect that it should have given. */
+const called = <A, E, R>(make: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  try {
+    return make()
+  } catch (defect) {
+    return Effect.die(defect)
+  }
+}
+
+/** What a loop does when no message comes any more. */
+interface Ending {
+  readonly end: () => Effect.Effect<void, ConnectionClosed>
+}
+
+type Failure<E> = E | ConcurrencyError | ConnectionClosed
+
+type Body<E, R> = (inbox: Inbox<Message>) => Any<E, R>
+
+class Loop<E, R> implements Reader<unknown, Failure<E>, R> {
+  protected readonly inbox: Inbox<Message>
+  protected readonly body: Body<E, R>
+  private readonly ending: Ending
+  private readonly fiber: Fiber
+  private readonly flags: RuntimeFlags
+  private readonly wait: Wait<unknown, Failure<E>, R>
+  isOver = false
+
+  constructor(inbox: Inbox<Message>, ending: Ending, body: Body<E, R>, fiber: Fiber, flags: RuntimeFlags) {
+    this.inbox = inbox
+    this.ending = ending
+    this.body = body
+    this.fiber = fiber
+    this.flags = flags
+    this.wait = new Wait(inbox, this)
+  }
+
+  /** One message, or the end; or the wait for either. */
+  next(): Any<Failure<E>, R> {
+    const { inbox } = this
+    if (inbox.isReady) return this.body(inbox)
+    return inbox.isEnded ? this.end() : inbox.wait(this.wait, this.fiber, this.flags)
+  }
+
+  protected end(): Effect.Effect<void, ConnectionClosed> {
+    this.isOver = true
+    return this.ending.end()
+  }
+}
+
+/** In a handler's fiber, which runs inside the transport's callback. */
+class InlineLoop<E, R> extends Loop<E, R> {
+  ahead(): Any<Failure<E>, R> | undefined {
+    const { body, inbox } = this
+    while (!inbox.isEmpty()) {
+      const left = begun(called(() => body(inbox)))
+      if (left !== undefined) return left
+    }
+    inbox.idle()
+    return inbox.isEnded ? this.end() : undefined
+  }
+}
+
+export const makeLoop = <E, R>(
+  inbox: Inbox<Message>,
+  ending: Ending,
+  body: Body<E, R>,
+  fiber: Fiber,
+  flags: RuntimeFlags
+): Loop<E, R> => {
+  const isInline = fiber.getFiberRef(FiberRef.currentScheduler) === handlerScheduler
+  return new (isInline ? InlineLoop : Loop)(inbox, ending, body, fiber, flags)
+}
