@@ -143,7 +143,7 @@ describe("D4: sending to a peer that does not read", () => {
     })
   )
 
-  it.scoped("above the mark only the newest ping is answered, when there is room", () =>
+  it.scoped("L1: above the mark only the newest ping is answered, when there is room", () =>
     Effect.gen(function* () {
       const { connection, peer, wire, accepted } = yield* full()
       // A stalled wire is stalled both ways: it flows again with a peer that does not read.

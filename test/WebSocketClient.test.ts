@@ -224,7 +224,7 @@ describe("the server's answer", () => {
   )
 })
 
-describe("the transport's scope", () => {
+describe("C1: the transport's scope", () => {
   /** A connector that counts what it holds. */
   const counting = (reply: Effect.Effect<Transport.Reply, TransportError>) =>
     Effect.gen(function* () {
@@ -257,7 +257,7 @@ describe("the transport's scope", () => {
   )
 })
 
-describe("leaving the scope", () => {
+describe("C1: leaving the scope", () => {
   it.effect("closes with 1000, also when the program fails", () =>
     Effect.gen(function* () {
       const ended = yield* Deferred.make<ConnectionClosed.ConnectionClosed>()

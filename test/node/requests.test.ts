@@ -64,7 +64,7 @@ const refusals: ReadonlyArray<readonly [asked: string, text: string, status: num
   ["a bare LF in a header", requestText(undefined, { "X-Lf": "a\nb" }), 400]
 ]
 
-describe("a request that is wrong", () => {
+describe("H2: a request that is wrong", () => {
   it.live.each(refusals)("because it has %s is refused, with a sentence, and cut", ([_, text, status, header]) =>
     leavesNothing(
       Effect.gen(function* () {
@@ -105,7 +105,7 @@ describe("a request that is wrong", () => {
   )
 })
 
-describe("the choice of a subprotocol", () => {
+describe("H5: the choice of a subprotocol", () => {
   const asked = requestText(undefined, { "Sec-WebSocket-Protocol": "a, b" })
 
   it.live("that throws is a 500, and the server goes on", () =>
@@ -134,7 +134,7 @@ describe("the choice of a subprotocol", () => {
   )
 })
 
-describe("a peer that is slow to ask", () => {
+describe("H3: a peer that is slow to ask", () => {
   const place = { port: 0, host: "127.0.0.1" }
 
   const cut = (peer: Peer) =>
@@ -191,7 +191,7 @@ describe("a peer that is slow to ask", () => {
   )
 
   const places = ["plain", "secure", "on a server of the user's"]
-  it.live.each(places)("H3: is cut after openTimeout behind an answer too, but not before (%s)", (kind) =>
+  it.live.each(places)("is cut after openTimeout behind an answer too, but not before (%s)", (kind) =>
     leavesNothing(
       Effect.gen(function* () {
         const { server, port: theirs } = yield* listening(() => createServer())
@@ -237,7 +237,7 @@ describe("a peer that is slow to ask", () => {
     )
   )
 
-  it.live.each(["plain", "secure"])("H3: that leaves, in whatever way, leaves its place to others (%s)", (kind) =>
+  it.live.each(["plain", "secure"])("that leaves, in whatever way, leaves its place to others (%s)", (kind) =>
     leavesNothing(
       Effect.gen(function* () {
         const listen = { port: 0, host: "127.0.0.1", ...(kind === "secure" ? { tls: yield* certificate } : {}) }
