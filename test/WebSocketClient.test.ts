@@ -212,14 +212,17 @@ describe("the server's answer", () => {
     })
   )
 
-  it.scoped("C6: is not waited for any longer inside an uninterruptible region either", () =>
+  it.scoped("C6: is waited for 10 seconds unless told otherwise, inside an uninterruptible region too", () =>
     Effect.gen(function* () {
       const connecting = yield* Effect.fork(
         Effect.uninterruptible(Effect.flip(Testing.connect(echo, { faults: { stalled: true } })))
       )
       yield* settle
-      yield* TestClock.adjust("10 seconds")
-      assert.include((yield* Fiber.join(connecting)).message, "openTimeout")
+      yield* settle
+      yield* TestClock.adjust("9999 millis")
+      assert.isNull(connecting.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      assert.include((yield* Fiber.join(connecting)).message, "openTimeout (10000 ms)")
     })
   )
 })
