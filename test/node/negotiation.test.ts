@@ -37,6 +37,7 @@ describe("H4: a page's origin", () => {
     ["its own, in capitals", { Host: "A.example", Origin: "http://a.EXAMPLE" }, {}, 101],
     ["its own, with the port that http has anyway", { Host: "a.example:80", Origin: "http://a.example" }, {}, 101],
     ["its own, with the port that https has anyway", { Host: "a.example", Origin: "https://a.example:443" }, {}, 101],
+    ["its own, with a port that is none", { Host: "a.example:443", Origin: "https://a.example:80" }, {}, 101],
     ["another host", { Host: "a.example", Origin: "http://b.example" }, {}, 403],
     ["another host that begins like it", { Host: "a.example", Origin: "http://a.example.net" }, {}, 403],
     ["another port", { Host: "a.example:8765", Origin: "http://a.example:8766" }, {}, 403],
