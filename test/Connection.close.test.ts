@@ -271,7 +271,7 @@ describe("L4: closeTimeout", () => {
   )
 })
 
-describe("what is left of a connection", () => {
+describe("L7: what is left of a connection", () => {
   it.scoped("state follows the closing handshake, and every failure is the same value", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* open("server")

@@ -92,7 +92,7 @@ describe("L6, D5: an end that is not agreed", () => {
       masked(Frame.text("abcdef")),
       { maxMessageSize: 5 },
       1009,
-      "6 bytes exceed maxFrameSize (5 bytes)"
+      "6 bytes exceed maxMessageSize (5 bytes)"
     ],
     [
       "fragments above maxMessageSize",
@@ -162,7 +162,8 @@ describe("L6, D5: an end that is not agreed", () => {
       yield* peer.write(masked(Frame.binary(new Uint8Array(1_048_577))))
       yield* settle
       yield* peer.end
-      assert.strictEqual((yield* connection.closed).closure.sent?.code, 1009)
+      const reason = "1048577 bytes exceed maxMessageSize (1048576 bytes)"
+      assert.deepStrictEqual((yield* connection.closed).closure.sent, { code: 1009, reason })
     })
   )
 })

@@ -23,7 +23,7 @@ const defectOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     return Cause.pretty(exit.cause)
   })
 
-describe("options", () => {
+describe("D4, D5, D13, L1, L3, L4: options", () => {
   const durations = ["closeTimeout", "pingInterval", "pingTimeout", "messageTimeout"] as const
   const counts = [
     "maxMessageSize",

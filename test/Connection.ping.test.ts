@@ -35,6 +35,23 @@ describe("L1, L2: ping and pong", () => {
     })
   )
 
+  it.scoped("a ping has 4 bytes that nobody can foresee", () =>
+    Effect.gen(function* () {
+      const { connection, peer } = yield* open("server")
+      const sent: Array<string> = []
+      for (let i = 0; i < 100; i++) {
+        yield* Effect.fork(connection.ping)
+        sent.push(hex(yield* peer.read))
+      }
+      for (const ping of sent) assert.match(ping, /^8904[0-9a-f]{8}$/)
+      // That two of a hundred are the same happens once in a million runs.
+      assert.strictEqual(new Set(sent).size, 100)
+      const payloads = sent.map((ping) => Number.parseInt(ping.slice(4), 16))
+      const ascending = payloads.filter((payload, i) => payload > (payloads[i - 1] ?? 0))
+      assert.isBelow(ascending.length, 90)
+    })
+  )
+
   it.scoped("a pong of another payload means nothing", () =>
     Effect.gen(function* () {
       const { connection, peer } = yield* keyed()

@@ -234,7 +234,7 @@ describe("D2: runForEach", () => {
   )
 })
 
-describe("one reader at a time", () => {
+describe("D1: one reader at a time", () => {
   const readers: ReadonlyArray<
     readonly [string, (connection: Connection.Connection) => Effect.Effect<unknown, unknown>]
   > = [

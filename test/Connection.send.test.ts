@@ -163,7 +163,7 @@ describe("D2: what is sent in one tick leaves in one write", () => {
   )
 })
 
-describe("sizes", () => {
+describe("D1, D4: sizes", () => {
   const sizes = [125, 126, 65_521, 65_522, 65_535, 65_536, 65_537, 131_057, 131_058, 131_072, 131_073, 1_048_576]
   const roles = ["server", "client"] as const
   const cases = sizes.flatMap((size) => roles.map((role) => [role, size] as const))

@@ -12,7 +12,7 @@ import { masked, settle } from "./support.js"
 const close = (peer: Testing.Peer) =>
   Effect.zipRight(peer.write(masked(Frame.close({ code: 1000, reason: "" }))), peer.end)
 
-describe("sends that wait", () => {
+describe("D4: sends that wait", () => {
   it.scoped("complete when the transport drains at once, however many large ones there are", () =>
     Effect.gen(function* () {
       const { stream, peer } = yield* Testing.makePair
@@ -52,7 +52,7 @@ describe("sends that wait", () => {
   )
 })
 
-describe("a reader that is about to wait", () => {
+describe("D4: a reader that is about to wait", () => {
   it.effect("is woken by what comes before it does", () =>
     Effect.gen(function* () {
       const supplier = { idle: () => {}, roomy: () => {}, exit: () => Exit.die("not asked for") }
@@ -73,7 +73,7 @@ describe("a reader that is about to wait", () => {
   )
 })
 
-describe("a deadline that throws", () => {
+describe("L3: a deadline that throws", () => {
   it.live("does not keep the others from coming", () =>
     Effect.gen(function* () {
       const { deadlines } = yield* makeEngine

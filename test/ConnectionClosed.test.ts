@@ -56,7 +56,7 @@ const ends: ReadonlyArray<readonly [Partial<ConnectionClosed.Closure>, string, n
 
 const traffic = { duration: Duration.zero, bytesReceived: 0, bytesSent: 0 }
 
-describe("a reason of the peer's", () => {
+describe("L6: a reason of the peer's", () => {
   it("obeys nobody in the sentence, and stays as it is in the closure", () => {
     const received = close(3000, "x\u001b[31m\nlevel=ERROR")
     const error = new ConnectionClosed.ConnectionClosed({
@@ -68,7 +68,7 @@ describe("a reason of the peer's", () => {
   })
 })
 
-describe("ConnectionClosed", () => {
+describe("L6: ConnectionClosed", () => {
   it.each(ends)("%o: %s", (parts, sentence, code, isClean) => {
     const error = new ConnectionClosed.ConnectionClosed({ closure: closure(parts), traffic })
     assert.strictEqual(error.message, sentence)

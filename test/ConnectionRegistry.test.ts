@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Option, Queue, Stream } from "effect"
-import { type Connection, ConnectionRegistry, WebSocketClient, WebSocketServer } from "effect-websockets"
+import { Connection, ConnectionRegistry, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import * as Registry from "../src/ConnectionRegistry.js"
 import { LiveConnection } from "../src/liveConnection.js"
 import * as Frame from "../src/protocol/Frame.js"
-import { hex, open, plain, readBytes, settle } from "./support.js"
+import { hex, open, plain, readBytes, replacing, settle } from "./support.js"
 
 const kilobytes = (count: number) => new Uint8Array(count * 1000)
 
@@ -132,6 +132,30 @@ describe("D8: broadcast", () => {
         plain(...messages.map((message) => (typeof message === "string" ? Frame.text(message) : Frame.binary(message))))
       )
       for (const { peer } of members) assert.isTrue(hex(yield* readBytes(peer, expected.length / 2)) === expected)
+    })
+  )
+
+  it.scoped.each(["é".repeat(1_000), kilobytes(70)])("is encoded once: all are given the same memory", (message) =>
+    Effect.gen(function* () {
+      const { service, add } = yield* make
+      const written: Array<Uint8Array> = []
+      for (let i = 0; i < 3; i++) {
+        const { stream, wire } = yield* Testing.makePair
+        const recording = replacing(stream, {
+          write: (data) => {
+            written.push(data)
+            return stream.write(data)
+          }
+        })
+        const connection = yield* Connection.make("server", recording)
+        assert(connection instanceof LiveConnection)
+        add(connection)
+        yield* Effect.addFinalizer(() => wire.cut)
+      }
+      yield* service.broadcast(message)
+      yield* settle
+      assert.strictEqual(written.length, 3)
+      for (const bytes of written) assert.strictEqual(bytes, written[0])
     })
   )
 

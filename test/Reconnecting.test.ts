@@ -39,7 +39,7 @@ const pass = (milliseconds: number) => TestClock.adjust(Duration.millis(millisec
 const running = <A, E, R>(effect: Effect.Effect<A, E, R>, random = 0.5) =>
   Effect.tap(Effect.fork(Effect.withRandom(effect, Random.fixed([random]))), () => settle)
 
-describe("defaultSchedule", () => {
+describe("C7: defaultSchedule", () => {
   const delays: ReadonlyArray<readonly [number, ReadonlyArray<number>]> = [
     [0, [0, 2480, 4013, 6492, 10505, 16997, 27501, 44496, 71995, 72000, 72000]],
     [0.5, [2500, 3100, 5016, 8116, 13131, 21246, 34376, 55620, 89994, 90000, 90000]],
@@ -60,7 +60,7 @@ describe("defaultSchedule", () => {
   )
 })
 
-describe("an attempt that fails", () => {
+describe("C7: an attempt that fails", () => {
   const rejected = (status: number) => Effect.succeed(answer(status))
   const cases: ReadonlyArray<
     readonly [string, "transient" | "for good", Effect.Effect<Transport.Reply, TransportError>]
@@ -170,7 +170,7 @@ describe("an attempt that fails", () => {
   )
 })
 
-describe("a schedule", () => {
+describe("C7: a schedule", () => {
   it.scoped("may wait for ever", () =>
     Effect.gen(function* () {
       const { client, dialled } = yield* makeNetwork
@@ -185,7 +185,7 @@ describe("a schedule", () => {
   )
 })
 
-describe("Retry-After", () => {
+describe("C7: Retry-After", () => {
   const cases: ReadonlyArray<readonly [string, number, string, number]> = [
     ["seconds", 503, "7", 7000],
     ["no time at all", 503, "0", 2500],
@@ -248,7 +248,7 @@ describe("Retry-After", () => {
   )
 })
 
-describe("a connection that the server closes", () => {
+describe("C7: a connection that the server closes", () => {
   const codes: ReadonlyArray<readonly [number, "is followed by another" | "ends it" | "is an error"]> = [
     [1000, "ends it"],
     [1001, "is followed by another"],
@@ -334,7 +334,7 @@ describe("a connection that the server closes", () => {
   )
 })
 
-describe("a connection that lasted stableAfter", () => {
+describe("C7: a connection that lasted stableAfter", () => {
   const cases: ReadonlyArray<readonly [number, Duration.DurationInput | undefined, number]> = [
     [9_999, undefined, 3100],
     [10_000, undefined, 2500],
@@ -365,7 +365,7 @@ describe("a connection that lasted stableAfter", () => {
   )
 })
 
-describe("interrupted", () => {
+describe("C7: interrupted", () => {
   const moments: ReadonlyArray<
     readonly [Reconnecting.State["_tag"], Effect.Effect<Transport.Reply, TransportError> | undefined]
   > = [
@@ -428,7 +428,7 @@ const show = (state: Reconnecting.State): string => {
   }
 }
 
-describe("state", () => {
+describe("C7: state", () => {
   it.scoped("tells of each attempt, connection and wait, and of the end", () =>
     Effect.gen(function* () {
       const { client, script, serve, wires } = yield* makeNetwork
@@ -479,7 +479,7 @@ describe("state", () => {
   )
 })
 
-describe("a target that is an Effect", () => {
+describe("C7: a target that is an Effect", () => {
   const forms = [
     ["run", <R>(target: Reconnecting.Target<never, R>) => Reconnecting.run(target, consume)],
     [
@@ -576,7 +576,7 @@ describe("a target that is an Effect", () => {
   )
 })
 
-describe("run", () => {
+describe("C7: run", () => {
   it.scoped("ends when the handler returns while its connection is open, which closes it with 1000", () =>
     Effect.gen(function* () {
       const { client, dialled, serve } = yield* makeNetwork
@@ -656,7 +656,7 @@ describe("run", () => {
   )
 })
 
-describe("connections", () => {
+describe("C7: connections", () => {
   it.scoped("gives the next connection when the one before is over, however early it is asked for", () =>
     Effect.gen(function* () {
       const { client, dialled, serve, wires } = yield* makeNetwork
@@ -696,7 +696,7 @@ describe("connections", () => {
   )
 })
 
-describe("messages", () => {
+describe("C7: messages", () => {
   it.scoped("come from one connection after the other", () =>
     Effect.gen(function* () {
       const { client, serve } = yield* makeNetwork

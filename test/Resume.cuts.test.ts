@@ -19,7 +19,7 @@ const passUntilDone = <A, E>(program: Fiber.RuntimeFiber<A, E>) =>
     return yield* Fiber.join(program)
   })
 
-describe("a session whose connections break at any byte", () => {
+describe("C8: a session whose connections break at any byte", () => {
   it.scoped(
     "delivers 10,000 messages each way, once and in order, while the connection breaks 100 times",
     () =>

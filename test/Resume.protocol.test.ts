@@ -43,7 +43,7 @@ const serving = (options?: Resume.SessionOptions) =>
     return { connect, welcomed, sessions, size: server.size }
   })
 
-describe("a server of sessions", () => {
+describe("C8: a server of sessions", () => {
   const bad: ReadonlyArray<readonly [string, ReadonlyArray<Connection.Message>, string]> = [
     ["text first", ["hi"], "a resume envelope stands where it must not"],
     ["an empty message first", [new Uint8Array(0)], "malformed resume envelope: it is empty"],
@@ -254,7 +254,7 @@ describe("a server of sessions", () => {
   )
 })
 
-describe("a session of somebody", () => {
+describe("C8: a session of somebody", () => {
   /** Asks for a session as somebody, from one of two handlers, and gives the answer. */
   const asking = Effect.gen(function* () {
     const { client, serve } = yield* makeSessions
@@ -303,7 +303,7 @@ describe("a session of somebody", () => {
   )
 })
 
-describe("a client of sessions", () => {
+describe("C8: a client of sessions", () => {
   /** A server that does by hand what it is told to with each connection. */
   const against = (...answers: ReadonlyArray<(connection: Connection.Connection) => Effect.Effect<unknown, unknown>>) =>
     Effect.gen(function* () {

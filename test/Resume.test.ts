@@ -51,7 +51,7 @@ const session = (options: Resume.SessionOptions & Resume.StoreOptions & Reconnec
 
 const tagOf = (connection: Resume.ResumableConnection) => Effect.map(connection.state.get, ({ _tag }) => _tag)
 
-describe("a session", () => {
+describe("C8: a session", () => {
   it.scoped("is one connection to both ends, whatever happens to what carries it", () =>
     Effect.gen(function* () {
       const { near, far, server, cut, dialled } = yield* session()
@@ -122,7 +122,7 @@ describe("a session", () => {
   )
 })
 
-describe("the replay buffer", () => {
+describe("C8: the replay buffer", () => {
   const limits: ReadonlyArray<readonly [string, Resume.SessionOptions, string]> = [
     ["maxReplayMessages", { maxReplayMessages: 3 }, "x"],
     ["maxReplayBytes", { maxReplayBytes: 3 * 164 }, "x".repeat(100)]
@@ -210,7 +210,7 @@ describe("the replay buffer", () => {
   )
 })
 
-describe("two programs that send while they take", () => {
+describe("C8: two programs that send while they take", () => {
   it.scoped("do not wait for each other for good, with replay buffers and inboxes that are full", () =>
     Effect.gen(function* () {
       const COUNT = 1_000
@@ -230,7 +230,7 @@ describe("two programs that send while they take", () => {
   )
 })
 
-describe("a session that waits for its client", () => {
+describe("C8: a session that waits for its client", () => {
   const expiries: ReadonlyArray<readonly [number, Resume.StoreOptions]> = [
     [60_000, {}],
     [2_000, { expiry: "2 seconds" }]
@@ -285,7 +285,7 @@ describe("a session that waits for its client", () => {
   )
 })
 
-describe("a server that is started anew", () => {
+describe("C8: a server that is started anew", () => {
   it.scoped("does not know the session: the client has a gap, and no handler is run for it", () =>
     Effect.gen(function* () {
       const { near, far, server, serveSessions } = yield* session()
@@ -330,7 +330,7 @@ describe("a server that is started anew", () => {
   )
 })
 
-describe("a handler", () => {
+describe("C8: a handler", () => {
   const ends: ReadonlyArray<readonly [string, Effect.Effect<void, string>, number]> = [
     ["returns", Effect.void, 1000],
     ["fails", Effect.fail("bored"), 1011],
@@ -474,7 +474,7 @@ describe("a handler", () => {
   )
 })
 
-describe("leaving the client's scope", () => {
+describe("C8: leaving the client's scope", () => {
   const connecting = Effect.gen(function* () {
     const both = yield* makeSessions
     const { handler, connection } = yield* handing
@@ -540,7 +540,7 @@ describe("leaving the client's scope", () => {
   )
 })
 
-describe("connecting", () => {
+describe("C8: connecting", () => {
   it.scoped("fails as Reconnecting does where there never was a connection", () =>
     Effect.gen(function* () {
       const { client, script } = yield* makeSessions
@@ -685,7 +685,7 @@ describe("connecting", () => {
   )
 })
 
-describe("identifiers of sessions", () => {
+describe("C8: identifiers of sessions", () => {
   it.effect("are 16 unpredictable bytes unless replaced", () =>
     Effect.gen(function* () {
       const { next } = yield* Resume.SessionIds

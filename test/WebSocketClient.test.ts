@@ -212,19 +212,22 @@ describe("the server's answer", () => {
     })
   )
 
-  it.scoped("C6: is not waited for any longer inside an uninterruptible region either", () =>
+  it.scoped("C6: is waited for 10 seconds unless told otherwise, inside an uninterruptible region too", () =>
     Effect.gen(function* () {
       const connecting = yield* Effect.fork(
         Effect.uninterruptible(Effect.flip(Testing.connect(echo, { faults: { stalled: true } })))
       )
       yield* settle
-      yield* TestClock.adjust("10 seconds")
-      assert.include((yield* Fiber.join(connecting)).message, "openTimeout")
+      yield* settle
+      yield* TestClock.adjust("9999 millis")
+      assert.isNull(connecting.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      assert.include((yield* Fiber.join(connecting)).message, "openTimeout (10000 ms)")
     })
   )
 })
 
-describe("the transport's scope", () => {
+describe("C1: the transport's scope", () => {
   /** A connector that counts what it holds. */
   const counting = (reply: Effect.Effect<Transport.Reply, TransportError>) =>
     Effect.gen(function* () {
@@ -257,7 +260,7 @@ describe("the transport's scope", () => {
   )
 })
 
-describe("leaving the scope", () => {
+describe("C1: leaving the scope", () => {
   it.effect("closes with 1000, also when the program fails", () =>
     Effect.gen(function* () {
       const ended = yield* Deferred.make<ConnectionClosed.ConnectionClosed>()

@@ -44,7 +44,7 @@ const logged = Effect.gen(function* () {
   return { lines: Ref.get(lines), layer: Logger.replace(Logger.defaultLogger, logger) }
 })
 
-describe("a handler's end", () => {
+describe("L5: a handler's end", () => {
   const ends: ReadonlyArray<readonly [string, number, Effect.Effect<unknown, unknown>, number]> = [
     ["returns", 1000, Effect.void, 0],
     ["is interrupted", 1001, Effect.interrupt, 0],
@@ -130,7 +130,7 @@ describe("a handler's end", () => {
   )
 })
 
-describe("onRequest", () => {
+describe("H6: onRequest", () => {
   it.scoped("gives the connection's handler its own services", () =>
     Effect.gen(function* () {
       const connection = yield* Testing.connect(
@@ -234,7 +234,7 @@ describe("onRequest", () => {
   )
 })
 
-describe("subprotocols", () => {
+describe("H5: subprotocols", () => {
   it.scoped("the server's order decides", () =>
     Effect.gen(function* () {
       const connection = yield* Testing.connect(echo, {
@@ -265,7 +265,7 @@ describe("subprotocols", () => {
   )
 })
 
-describe("origins", () => {
+describe("H4: origins", () => {
   const cases: ReadonlyArray<readonly [string, string | undefined, WebSocketServer.ServerSettings, boolean]> = [
     ["of no page", undefined, {}, true],
     ["of its own host", "http://memory", {}, true],
@@ -299,7 +299,7 @@ describe("a stopping server", () => {
       return { scope, server, connect, network }
     })
 
-  it.scoped("closes all connections with 1001 and interrupts their handlers, whose finalizers run", () =>
+  it.scoped("L5: closes all connections with 1001 and interrupts their handlers, whose finalizers run", () =>
     Effect.gen(function* () {
       const finalized = yield* Ref.make(0)
       const { scope, server, connect } = yield* serving(
@@ -322,7 +322,7 @@ describe("a stopping server", () => {
     })
   )
 
-  it.scoped("refuses whoever comes while it waits", () =>
+  it.scoped("H2: refuses whoever comes while it waits", () =>
     Effect.gen(function* () {
       const { scope, connect } = yield* serving(
         WebSocketServer.layer(() => Effect.uninterruptible(Effect.sleep("5 seconds")))
@@ -339,7 +339,7 @@ describe("a stopping server", () => {
     })
   )
 
-  it.scoped("says where it listens", () =>
+  it.scoped("H1: says where it listens", () =>
     Effect.gen(function* () {
       const { server } = yield* serving(WebSocketServer.layer(echo))
       const { address, addresses } = Context.get(server, WebSocketServer.WebSocketServer)
@@ -348,7 +348,7 @@ describe("a stopping server", () => {
     })
   )
 
-  it.scoped("cannot listen where another one does", () =>
+  it.scoped("H1: cannot listen where another one does", () =>
     Effect.gen(function* () {
       const { network } = yield* serving(WebSocketServer.layer(echo))
       const error = yield* Effect.flip(
@@ -360,7 +360,7 @@ describe("a stopping server", () => {
   )
 })
 
-describe("peers that have not asked yet", () => {
+describe("H3: peers that have not asked yet", () => {
   it.scoped("are cut when openTimeout is up, and not before", () =>
     Effect.gen(function* () {
       const acceptor = yield* accepting(echo, { openTimeout: "3 seconds" })
@@ -397,7 +397,7 @@ describe("peers that have not asked yet", () => {
   )
 })
 
-describe("layerConfig", () => {
+describe("L12: layerConfig", () => {
   it.scoped("reads settings from the configuration, and takes hooks as they are", () =>
     Effect.gen(function* () {
       const layer = WebSocketServer.layerConfig(

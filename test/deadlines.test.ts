@@ -214,7 +214,7 @@ describe("L3: deadlines", () => {
   )
 })
 
-describe("more than 1,000 deadlines", () => {
+describe("L3: more than 1,000 deadlines", () => {
   /** As many as that with nothing to do for an hour. */
   const crowd = (deadlines: Deadlines, entry: (name: number) => Entry, size: number) => {
     for (let i = 0; i < size; i++) deadlines.set(entry(1000 + i), 3_600_000)

@@ -17,7 +17,7 @@ const receiveAll = (connection: Connection.Connection, count: number) =>
     return all
   })
 
-describe("a handler's runForEach", () => {
+describe("D2: a handler's runForEach", () => {
   const effects: ReadonlyArray<
     readonly [
       string,

@@ -26,7 +26,7 @@ const make = (highWaterMark = 1000) => {
   return { inbox, calls, waiting }
 }
 
-describe("the messages of an inbox", () => {
+describe("D4: the messages of an inbox", () => {
   it("come out as they went in, however they are taken", () => {
     const step = FastCheck.oneof(
       FastCheck.record({ _tag: FastCheck.constant("Push" as const), count: FastCheck.nat(1500) }),
@@ -111,7 +111,7 @@ describe("the messages of an inbox", () => {
   })
 })
 
-describe("the reader of an inbox", () => {
+describe("D4: the reader of an inbox", () => {
   it.effect("is asked for what it has done before it waits, and woken once for all that has come", () =>
     Effect.gen(function* () {
       const { inbox, calls, waiting } = make()

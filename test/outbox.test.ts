@@ -46,7 +46,7 @@ const make = (highWaterMark = 1000, role: Frame.Role = "server") => {
 const text = (message: string) => hex(plain(Frame.text(message)))
 const microtask = () => new Promise<void>((resolve) => queueMicrotask(resolve))
 
-describe("what is sent", () => {
+describe("D4: what is sent", () => {
   it("leaves in a microtask, together, or at once when it is flushed", async () => {
     const { stream, outbox } = make()
     outbox.message("a")
@@ -149,7 +149,7 @@ describe("what is sent", () => {
   })
 })
 
-describe("whoever waits", () => {
+describe("D4: whoever waits", () => {
   it("for room gets it in turn, and only as long as there is some", () => {
     const { stream, outbox, drain } = make(100)
     stream.result = "full"
@@ -245,7 +245,7 @@ describe("whoever waits", () => {
   })
 })
 
-describe("whole frames for many", () => {
+describe("D4: whole frames for many", () => {
   const frame = plain(Frame.text("all"))
 
   it("one alone is written from where it lies, several together", async () => {
@@ -296,7 +296,7 @@ describe("whole frames for many", () => {
   })
 })
 
-describe("a pong above the mark", () => {
+describe("L1: a pong above the mark", () => {
   it("is kept back, the newest only, until there is room", () => {
     const { stream, outbox, drain } = make(5)
     outbox.pong(Uint8Array.from([0]))

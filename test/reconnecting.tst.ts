@@ -23,7 +23,7 @@ const uri = "ws://localhost"
 const target = Effect.flatMap(Tokens, ({ next }) => Effect.map(next, (token) => `${uri}/?token=${token}`))
 const bore = (_: Connection.Connection) => Effect.fail(new Bored())
 
-describe("run", () => {
+describe("C7: run", () => {
   it("fails as connecting does, and as its handler and its target do", () => {
     expect(Reconnecting.run(uri, ({ closed }) => closed)).type.toBe<Effect.Effect<void, Lost, Client>>()
     expect(Reconnecting.run(target, bore)).type.toBe<Effect.Effect<void, Lost | Bored | NoToken, Client | Tokens>>()
@@ -48,7 +48,7 @@ describe("run", () => {
   })
 })
 
-describe("connections and messages", () => {
+describe("C7: connections and messages", () => {
   it("are streams that fail as connecting does", () => {
     expect(Reconnecting.connections(uri)).type.toBe<Stream.Stream<Connection.Connection, Lost, Client>>()
     expect(Reconnecting.messages(target)).type.toBe<

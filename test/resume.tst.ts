@@ -29,7 +29,7 @@ const handler = Resume.handler((connection) =>
   })
 )
 
-describe("a session's handler", () => {
+describe("C8: a session's handler", () => {
   it("is a connection's, which needs sessions", () => {
     expect(handler).type.toBe<
       (
@@ -70,7 +70,7 @@ describe("a session's handler", () => {
   })
 })
 
-describe("a client's session", () => {
+describe("C8: a client's session", () => {
   it("fails as connecting does, and then as a connection does", () => {
     const connecting = Resume.connect("ws://localhost")
     expect(connecting).type.toBe<

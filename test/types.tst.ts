@@ -103,7 +103,7 @@ describe("a server's layer", () => {
     expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
   })
 
-  it("infers what an inline hook gives to an inline handler", () => {
+  it("H6: infers what an inline hook gives to an inline handler", () => {
     const layer = WebSocketServer.layer(
       (connection) => Effect.flatMap(Principal, ({ name }) => connection.send(name)),
       {
@@ -116,7 +116,7 @@ describe("a server's layer", () => {
     expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
   })
 
-  it("takes a hook that goes on, or answers", () => {
+  it("H6: takes a hook that goes on, or answers", () => {
     const layer = WebSocketServer.layer(plain, {
       onRequest: ({ url }) =>
         Effect.sync(() =>
@@ -126,7 +126,7 @@ describe("a server's layer", () => {
     expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
   })
 
-  it("takes a hook that goes on with services, or answers", () => {
+  it("H6: takes a hook that goes on with services, or answers", () => {
     const layer = WebSocketServer.layer(greetPrincipal, {
       onRequest: ({ url }) =>
         Effect.gen(function* () {
@@ -137,7 +137,7 @@ describe("a server's layer", () => {
     expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener>>()
   })
 
-  it("refuses a hook that goes on with services only sometimes: its handler would miss them", () => {
+  it("H6: refuses a hook that goes on with services only sometimes: its handler would miss them", () => {
     const principal = Context.make(Principal, { name: "Ada" })
     expect(WebSocketServer.layer).type.not.toBeCallableWith(greetPrincipal, {
       onRequest: ({ url }: HttpServerRequest.HttpServerRequest) =>
@@ -149,7 +149,7 @@ describe("a server's layer", () => {
     >()
   })
 
-  it("takes two services from one hook", () => {
+  it("H6: takes two services from one hook", () => {
     const handler = () => Effect.all([Principal, Room, Database])
     const layer = WebSocketServer.layer(handler, {
       onRequest: () =>
@@ -158,7 +158,7 @@ describe("a server's layer", () => {
     expect(layer).type.toBe<Layer.Layer<Server, ListenError, Transport.Listener | Database>>()
   })
 
-  it("needs what its hook needs, also where the handler is given it", () => {
+  it("H6: needs what its hook needs, also where the handler is given it", () => {
     expect(WebSocketServer.layer(greetPrincipal, { onRequest: authenticate })).type.toBe<
       Layer.Layer<Server, ListenError, Transport.Listener | Sessions>
     >()
@@ -168,7 +168,7 @@ describe("a server's layer", () => {
     >()
   })
 
-  it("gives its hook a scope and the registry", () => {
+  it("H6: gives its hook a scope and the registry", () => {
     const onRequest = () =>
       Effect.zipRight(
         Effect.addFinalizer(() => Effect.void),
@@ -196,14 +196,14 @@ describe("a server's layer", () => {
     >()
   })
 
-  it("refuses a hook that fails with anything but a response, or gives anything else", () => {
+  it("H6: refuses a hook that fails with anything but a response, or gives anything else", () => {
     expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onRequest: () => Effect.fail(new Bored()) })
     expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onRequest: () => Effect.succeed(401) })
     expect(WebSocketServer.layer).type.not.toBeCallableWith(plain, { onRequests: () => Effect.void })
   })
 })
 
-describe("a program that needs a principal", () => {
+describe("H6: a program that needs a principal", () => {
   const listen = Layer.provide(NodeListener.layer({ port: 0 }))
 
   it("does not run without a hook that gives one", () => {
@@ -347,7 +347,7 @@ describe("Router", () => {
   })
 })
 
-describe("layerConfig", () => {
+describe("L12: layerConfig", () => {
   it("takes settings as configuration and hooks as functions", () => {
     const layer = WebSocketServer.layerConfig(
       greetPrincipal,
@@ -385,7 +385,7 @@ describe("layerConfig", () => {
   })
 })
 
-describe("layerConfig of a connector", () => {
+describe("L12: layerConfig of a connector", () => {
   it("takes its settings as they are configured, and its hooks as functions", () => {
     const settings = { host: Config.string("HOST"), tls: { ca: Config.string("CA"), key: Config.redacted("KEY") } }
     expect(NodeConnector.layerConfig(settings, { lookup: (_, __, done) => done(null, []) })).type.toBe<

@@ -30,7 +30,10 @@ export const checkSize = (
   length: number,
   isEncoded: boolean
 ): Violation | undefined => {
-  if (length > (isEncoded ? encoded(maxFrameSize) : maxFrameSize)) return tooBig(length, "maxFrameSize", maxFrameSize)
+  // Where a frame may be as large as a message, as it may unless told otherwise, the message's limit is the one to know.
+  if (maxFrameSize < maxMessageSize && length > (isEncoded ? encoded(maxFrameSize) : maxFrameSize)) {
+    return tooBig(length, "maxFrameSize", maxFrameSize)
+  }
   const size = before + length
   if (size > (isEncoded ? encoded(maxMessageSize) : maxMessageSize)) {
     return tooBig(size, "maxMessageSize", maxMessageSize)

@@ -69,7 +69,7 @@ const connectTo = (say: (peer: Peer, key: string) => Effect.Effect<void>) =>
     return yield* Fiber.join(connecting)
   })
 
-describe("a 101 that is wrong", () => {
+describe("C3: a 101 that is wrong", () => {
   it.live.each<readonly [string, string, string, Parameters<typeof answer>[1]]>([
     ["does not say Upgrade", "Upgrade", "does not say websocket", { without: "Upgrade" }],
     ["does not say Connection", "Connection", "does not say Upgrade", { without: "Connection" }],
@@ -130,7 +130,7 @@ describe("a 101 that is wrong", () => {
   )
 })
 
-describe("a 101 that is right", () => {
+describe("C3: a 101 that is right", () => {
   it.live("may follow other information", () =>
     leavesNothing(
       Effect.gen(function* () {

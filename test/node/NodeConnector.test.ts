@@ -40,7 +40,7 @@ const echoes = (connection: Connection.Connection) =>
 /** A port on which nobody listens. */
 const freePort = Effect.map(Effect.scoped(listening(() => createNetServer())), ({ port }) => port)
 
-describe("reaching a server", () => {
+describe("C1: reaching a server", () => {
   it.live("fails with the system's word and advice where the port is closed", () =>
     leavesNothing(
       Effect.gen(function* () {
@@ -84,7 +84,7 @@ describe("reaching a server", () => {
     )
   )
 
-  it.live("C1: fails with InvalidUri before anything is opened", () =>
+  it.live("fails with InvalidUri before anything is opened", () =>
     leavesNothing(
       Effect.gen(function* () {
         for (const uri of ["http://localhost", "localhost", "ws://localhost/#part", "ws://localhost:70000"]) {
@@ -191,7 +191,7 @@ describe("TLS", () => {
     )
   )
 
-  it.live("is missed by ws:// to a TLS port, which the error says", () =>
+  it.live("C2: is missed by ws:// to a TLS port, which the error says", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { port } = yield* secure
@@ -202,7 +202,7 @@ describe("TLS", () => {
     )
   )
 
-  it.live("is not found by wss:// on a plain port, which the error says", () =>
+  it.live("C2: is not found by wss:// on a plain port, which the error says", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { port } = yield* serve(echo)
@@ -213,7 +213,7 @@ describe("TLS", () => {
     )
   )
 
-  it.live("that is done is not blamed for what comes after it", () =>
+  it.live("C2: that is done is not blamed for what comes after it", () =>
     leavesNothing(
       Effect.gen(function* () {
         const pair = yield* certificate
@@ -224,7 +224,7 @@ describe("TLS", () => {
     )
   )
 
-  it.live("with a certificate of our own that is no PEM is a typed error", () =>
+  it.live("C2: with a certificate of our own that is no PEM is a typed error", () =>
     leavesNothing(
       Effect.gen(function* () {
         const error = transportError(yield* failure("wss://localhost", {}, { tls: { cert: "none", key: "none" } }))
@@ -268,7 +268,7 @@ describe("connecting", () => {
     )
   )
 
-  it.live("leaves nothing behind when it is interrupted, however far it has come", () =>
+  it.live("C1: leaves nothing behind when it is interrupted, however far it has come", () =>
     Effect.gen(function* () {
       const { key, cert } = yield* certificate
       yield* leavesNothing(

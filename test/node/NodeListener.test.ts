@@ -37,7 +37,7 @@ const echoes = (connection: Connection.Connection) =>
 const echoesAt = (uri: string, ...more: Parameters<typeof connect> extends [string, ...infer Rest] ? Rest : never) =>
   Effect.scoped(Effect.flatMap(connect(uri, ...more), echoes))
 
-describe("a server of our own", () => {
+describe("H1: a server of our own", () => {
   it.live("reports the real port where 0 was asked for, and can be reached there", () =>
     leavesNothing(
       Effect.gen(function* () {
@@ -48,7 +48,7 @@ describe("a server of our own", () => {
     )
   )
 
-  it.live("tells a handler the two addresses of its connection", () =>
+  it.live("L7: tells a handler the two addresses of its connection", () =>
     leavesNothing(
       Effect.gen(function* () {
         const server = yield* serve((connection) =>
@@ -62,7 +62,7 @@ describe("a server of our own", () => {
     )
   )
 
-  it.live("takes its options from Config", () =>
+  it.live("L12: takes its options from Config", () =>
     leavesNothing(
       Effect.gen(function* () {
         const listener = NodeListener.layerConfig({ port: Config.integer("PORT"), host: Config.string("HOST") }).pipe(
@@ -220,10 +220,10 @@ describe("a server of our own", () => {
   )
 })
 
-describe("several listeners", () => {
+describe("H1: several listeners", () => {
   const tcp = NodeListener.layer({ port: 0, host: "127.0.0.1" })
 
-  it.live("H1: serve one server, whose addresses are the real ones of all, and end with it", () =>
+  it.live("serve one server, whose addresses are the real ones of all, and end with it", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { key, cert } = yield* certificate
@@ -268,7 +268,7 @@ describe("several listeners", () => {
     )
   )
 
-  it.live("H1: of which one cannot listen fail together, and free what the others have", () =>
+  it.live("of which one cannot listen fail together, and free what the others have", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { port } = yield* serve(echo)
@@ -281,7 +281,7 @@ describe("several listeners", () => {
   )
 })
 
-describe("a server of the user's", () => {
+describe("H1: a server of the user's", () => {
   const body = (port: number) =>
     Effect.async<string>((resume) => {
       get({ port, host: "127.0.0.1", agent: false }, (response) => {
@@ -371,7 +371,7 @@ describe("a server of the user's", () => {
   )
 })
 
-describe("a stream that is open already", () => {
+describe("H1: a stream that is open already", () => {
   it.live("is served to the one peer at its other end", () =>
     leavesNothing(
       Effect.gen(function* () {

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Option, Redacted } from "effect"
 import { NodeProxy } from "effect-websockets/node"
+import { connectVia, httpProxy } from "./proxies.js"
+import { echo, leavesNothing, serve } from "./support.js"
 
 /** Which proxy a layer has for a URI's host and port, as a URI without its user. */
 const selectedBy = (layer: Layer.Layer<never, unknown>, uri: string) =>
@@ -219,5 +221,29 @@ describe("the environment", () => {
       const provider = Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["all_proxy", p("a")]])))
       assert.strictEqual(yield* selectedBy(provider, "ws://one.example"), "direct")
     })
+  )
+})
+
+describe("a choice of proxies of one's own", () => {
+  it.live("C5: takes the place of ours, and is asked for each connection", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { port } = yield* serve(echo)
+        const proxy = yield* httpProxy()
+        const chosen = yield* NodeProxy.make(proxy.uri)
+        const own = Layer.succeed(NodeProxy.Proxy, {
+          select: ({ hostname }) => Effect.succeed(hostname === "127.0.0.1" ? Option.none() : Option.some(chosen))
+        })
+        for (const host of ["127.0.0.1", "localhost", "127.0.0.1"]) {
+          const connection = yield* connectVia(own, `ws://${host}:${port}`)
+          yield* connection.send("hello")
+          assert.strictEqual(yield* connection.receive, "hello")
+        }
+        assert.deepStrictEqual(
+          proxy.asked.map(({ url }) => url),
+          [`localhost:${port}`]
+        )
+      })
+    )
   )
 })

@@ -28,7 +28,7 @@ const freePort = Effect.async<number>((resume) => {
   })
 })
 
-describe("a server that is started again on its port", () => {
+describe("C7: a server that is started again on its port", () => {
   it.live("is met again, by the handler and by the stream", () =>
     leavesNothing(
       Effect.gen(function* () {
@@ -54,7 +54,7 @@ describe("a server that is started again on its port", () => {
   )
 })
 
-describe("a server that does not listen yet", () => {
+describe("C7: a server that does not listen yet", () => {
   it.live("is met as soon as it does", () =>
     leavesNothing(
       Effect.gen(function* () {
@@ -92,7 +92,7 @@ describe("a server that does not listen yet", () => {
   )
 })
 
-describe("a connection over a socket", () => {
+describe("C7: a connection over a socket", () => {
   it.live("is closed with 1000 when its client is interrupted", () =>
     leavesNothing(
       Effect.gen(function* () {
@@ -117,7 +117,7 @@ describe("a connection over a socket", () => {
   )
 })
 
-describe("a stream that is given to a connector", () => {
+describe("C7: a stream that is given to a connector", () => {
   it.live("carries one connection, and the attempt at a second is the last", () =>
     leavesNothing(
       Effect.gen(function* () {

@@ -23,7 +23,7 @@ const keeping = (handle: Handler) =>
     return (connection: Parameters<typeof handler>[0]) => Effect.provide(handler(connection), sessions)
   })
 
-describe("a session over sockets", () => {
+describe("C8: a session over sockets", () => {
   it.live(
     "delivers 10,000 messages each way, once and in order, while its sockets are destroyed 100 times",
     () =>

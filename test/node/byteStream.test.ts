@@ -151,7 +151,7 @@ describe.each(paths)("over %s", (_, path) => {
   )
 
   it.live.each([4_096, 262_144])(
-    "a handler that takes nothing stops the reading at %d bytes until it goes on",
+    "D4: a handler that takes nothing stops the reading at %d bytes until it goes on",
     (mark) =>
       leavesNothing(
         Effect.gen(function* () {
@@ -187,7 +187,7 @@ describe.each(paths)("over %s", (_, path) => {
       )
   )
 
-  it.live("a peer that does not read holds up send, and then gets everything in order", () =>
+  it.live("D4: a peer that does not read holds up send, and then gets everything in order", () =>
     leavesNothing(
       Effect.gen(function* () {
         const total = 600

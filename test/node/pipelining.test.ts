@@ -6,7 +6,7 @@ import { connect, echo, leavesNothing, rawConnect, requestText, serve } from "./
 
 /** Requests that node and the library read differently, or that come before the last one is answered. */
 
-describe("an upgrade that node does not see", () => {
+describe("H2: an upgrade that node does not see", () => {
   it.live.each([undefined, () => Effect.void])("is refused, and the process lives", (onRequest) =>
     leavesNothing(
       Effect.gen(function* () {
@@ -22,7 +22,7 @@ describe("an upgrade that node does not see", () => {
   )
 })
 
-describe("an upgrade that is pipelined behind a request without an answer yet", () => {
+describe("H2: an upgrade that is pipelined behind a request without an answer yet", () => {
   const page = "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n"
   const upgrades = [
     ["a good one", requestText()],
@@ -47,7 +47,7 @@ describe("an upgrade that is pipelined behind a request without an answer yet", 
   )
 })
 
-describe("a hook's answer to an upgrade", () => {
+describe("H6: a hook's answer to an upgrade", () => {
   it.live("may be large, and reaches the peer whole", () =>
     leavesNothing(
       Effect.gen(function* () {
@@ -91,7 +91,7 @@ describe("a hook's answer to an upgrade", () => {
   )
 })
 
-describe("a URI that is wrong", () => {
+describe("C1: a URI that is wrong", () => {
   it.scopedLive.each([
     "ws://user:se/cret@host",
     "ws://user:se#cret@host",

@@ -8,7 +8,7 @@ class User extends Context.Tag("User")<User, string>() {}
 
 const greet = Effect.flatMap(User, (name) => Effect.succeed(`Hello ${name}!`))
 
-describe("the request hook", () => {
+describe("H6: the request hook", () => {
   const pages: WebSocketServer.ServerOptions<User> = {
     onRequest: (request) => {
       switch (request.url) {
@@ -102,7 +102,7 @@ describe("the request hook", () => {
     )
   )
 
-  it.live.each(["upgrade", "page"])("refuses by failing, and is a 500 when it dies, asked for a %s", (what) =>
+  it.live.each(["upgrade", "page"])("H2: refuses by failing, and is a 500 when it dies, asked for a %s", (what) =>
     leavesNothing(
       Effect.gen(function* () {
         const { port } = yield* server
@@ -198,7 +198,7 @@ describe("the request hook", () => {
     )
   )
 
-  it.live("that takes longer than openTimeout costs a WebSocket 503", () =>
+  it.live("H2: that takes longer than openTimeout costs a WebSocket 503", () =>
     leavesNothing(
       Effect.gen(function* () {
         const { port } = yield* serve(echo, { onRequest: () => Effect.never, openTimeout: "50 millis" })

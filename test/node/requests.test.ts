@@ -1,7 +1,7 @@
 import { createServer } from "node:net"
 import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import { NodeListener } from "effect-websockets/node"
 import {
   ask,
@@ -21,6 +21,21 @@ import {
 
 const headers = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`X-${i}`, "v"]))
 
+/** A request with so many headers, those of the handshake included. */
+const ofHeaders = (count: number) => requestText(undefined, headers(count - 5))
+
+/** A request with a header line of so many bytes: name, colon, blank, value and line break. */
+const ofLine = (size: number) => requestText(undefined, { "X-Long": "x".repeat(size - 10) })
+
+/** A request whose target has so many bytes. */
+const ofTarget = (size: number) => requestText(`GET /${"x".repeat(size - 1)} HTTP/1.1`)
+
+/** A request whose head has so many bytes before the empty line at its end. */
+const ofHead = (size: number) => {
+  const fields = (rest: number) => ({ "X-A": "x".repeat(8_000), "X-B": "x".repeat(7_000), "X-C": "x".repeat(rest) })
+  return requestText(undefined, fields(size - requestText(undefined, fields(0)).length + 2))
+}
+
 /** What is asked, and the answer: FEATURES' list of bad requests, on the wire. */
 const refusals: ReadonlyArray<readonly [asked: string, text: string, status: number, header?: RegExp]> = [
   ["no upgrade", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 426, /^upgrade: websocket\r$/im],
@@ -33,6 +48,12 @@ const refusals: ReadonlyArray<readonly [asked: string, text: string, status: num
   ["no Host, and no upgrade", "GET / HTTP/1.1\r\n\r\n", 400],
   ["another upgrade", requestText(undefined, { Upgrade: "h2c" }), 426, /^upgrade: websocket\r$/im],
   ["no Connection: upgrade", requestText(undefined, { Connection: "close" }), 426],
+  [
+    "no version",
+    requestText(undefined, { "Sec-WebSocket-Version": undefined }),
+    426,
+    /^sec-websocket-version: 13\r$/im
+  ],
   ["version 8", requestText(undefined, { "Sec-WebSocket-Version": "8" }), 426, /^sec-websocket-version: 13\r$/im],
   ["HTTP/1.0", requestText("GET / HTTP/1.0"), 505],
   ["POST", requestText("POST / HTTP/1.1"), 405, /^allow: GET\r$/im],
@@ -42,6 +63,7 @@ const refusals: ReadonlyArray<readonly [asked: string, text: string, status: num
   ["no key", requestText(undefined, { "Sec-WebSocket-Key": undefined }), 400],
   ["two keys", requestText(undefined, { "Sec-WebSocket-Key": Array(2).fill("dGhlIHNhbXBsZSBub25jZQ==") }), 400],
   ["a short key", requestText(undefined, { "Sec-WebSocket-Key": "c2hvcnQ=" }), 400],
+  ["a key that is not base64", requestText(undefined, { "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25j_Q==" }), 400],
   ["a body", `${requestText(undefined, { "Content-Length": "5" })}hello`, 400],
   [
     "a body that looks like a frame",
@@ -50,13 +72,16 @@ const refusals: ReadonlyArray<readonly [asked: string, text: string, status: num
   ],
   ["a body in chunks", `${requestText(undefined, { "Transfer-Encoding": "chunked" })}0\r\n\r\n`, 400],
   ["the same subprotocol twice", requestText(undefined, { "Sec-WebSocket-Protocol": "a, a" }), 400],
+  ["a subprotocol that is no token", requestText(undefined, { "Sec-WebSocket-Protocol": "a, b c" }), 400],
+  ["a subprotocol twice, in two lines", requestText(undefined, { "Sec-WebSocket-Protocol": ["a", "a"] }), 400],
   ["an origin elsewhere", requestText(undefined, { Origin: "https://elsewhere.example" }), 403],
-  ["a target of 9,000 bytes", requestText(`GET /${"x".repeat(9_000)} HTTP/1.1`), 414],
-  ["a target of 90,000 bytes", requestText(`GET /${"x".repeat(90_000)} HTTP/1.1`), 414],
-  ["a header of 9,000 bytes", requestText(undefined, { "X-Long": "x".repeat(9_000) }), 431],
-  ["a header of 90,000 bytes", requestText(undefined, { "X-Long": "x".repeat(90_000) }), 431],
-  ["129 headers", requestText(undefined, headers(129)), 431],
-  ["5,000 headers", requestText(undefined, headers(5_000)), 431],
+  ["a target of 8,191 bytes", ofTarget(8_191), 414],
+  ["a target of 90,000 bytes", ofTarget(90_000), 414],
+  ["a header line of 8,191 bytes", ofLine(8_191), 431],
+  ["a header line of 90,000 bytes", ofLine(90_000), 431],
+  ["129 headers", ofHeaders(129), 431],
+  ["5,000 headers", ofHeaders(5_000), 431],
+  ["a head of 16,385 bytes", ofHead(16_385), 431],
   ["no HTTP", "hello\r\n\r\n", 400],
   ["TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400],
   ["a header without a name", "GET / HTTP/1.1\r\n: x\r\n\r\n", 400],
@@ -64,7 +89,7 @@ const refusals: ReadonlyArray<readonly [asked: string, text: string, status: num
   ["a bare LF in a header", requestText(undefined, { "X-Lf": "a\nb" }), 400]
 ]
 
-describe("a request that is wrong", () => {
+describe("H2: a request that is wrong", () => {
   it.live.each(refusals)("because it has %s is refused, with a sentence, and cut", ([_, text, status, header]) =>
     leavesNothing(
       Effect.gen(function* () {
@@ -72,21 +97,27 @@ describe("a request that is wrong", () => {
         const answer = yield* ask(port, text)
         assert.strictEqual(answer.status, status, answer.head)
         if (header !== undefined) assert.match(answer.head, header)
+        if (status === 426) assert.match(answer.head, /^upgrade: websocket\r$/im)
         assert.match(answer.body, /^[A-Z].*\.\n$/)
         assert.strictEqual(answer.ending, "end")
       })
     )
   )
 
-  it.live("by nothing, within the limits of its head, is let in", () =>
+  const allowed: ReadonlyArray<readonly [string, string]> = [
+    ["a target of 8,190 bytes", ofTarget(8_190)],
+    ["a header line of 8,190 bytes", ofLine(8_190)],
+    ["128 headers", ofHeaders(128)],
+    ["a head of 16,384 bytes", ofHead(16_384)],
+    ["a length of no body", requestText(undefined, { "Content-Length": "0" })]
+  ]
+  it.live.each(allowed)("is none because of %s, which is let in", ([_, text]) =>
     leavesNothing(
       Effect.gen(function* () {
         const { port } = yield* serve(echo)
-        for (const fields of [{ "X-Long": "x".repeat(7_500) }, headers(100)]) {
-          const peer = yield* rawConnect(port)
-          yield* peer.write(requestText(`GET /${"x".repeat(8_000)} HTTP/1.1`, fields))
-          assert.match(yield* peer.head, /^HTTP\/1\.1 101 /)
-        }
+        const peer = yield* rawConnect(port)
+        yield* peer.write(text)
+        assert.match(yield* peer.head, /^HTTP\/1\.1 101 /)
       })
     )
   )
@@ -105,7 +136,7 @@ describe("a request that is wrong", () => {
   )
 })
 
-describe("the choice of a subprotocol", () => {
+describe("H5: the choice of a subprotocol", () => {
   const asked = requestText(undefined, { "Sec-WebSocket-Protocol": "a, b" })
 
   it.live("that throws is a 500, and the server goes on", () =>
@@ -134,7 +165,7 @@ describe("the choice of a subprotocol", () => {
   )
 })
 
-describe("a peer that is slow to ask", () => {
+describe("H3: a peer that is slow to ask", () => {
   const place = { port: 0, host: "127.0.0.1" }
 
   const cut = (peer: Peer) =>
@@ -155,6 +186,30 @@ describe("a peer that is slow to ask", () => {
         }
         yield* quick.send("still there?")
         assert.strictEqual(yield* quick.receive, "still there?")
+      })
+    )
+  )
+
+  it.live("holds its slot for openTimeout, and no longer for sending its headers byte by byte", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const { port } = yield* serve(echo, { openTimeout: "600 millis", maxHandshakes: 1 })
+        const begun = performance.now()
+        const slow = yield* rawConnect(port)
+        yield* slow.write("GET / HTTP/1.1\r\nX: ")
+        const dripping = yield* Effect.fork(
+          Effect.repeat(slow.write("x"), {
+            schedule: Schedule.spaced("5 millis"),
+            while: () => slow.ending === undefined
+          })
+        )
+        // Nobody else gets in meanwhile.
+        yield* Effect.flatMap(rawConnect(port), cut)
+        assert.isUndefined(slow.ending)
+        yield* cut(slow)
+        assert.isAtLeast(performance.now() - begun, 595)
+        yield* Fiber.join(dripping)
+        yield* Effect.flatMap(connect(`ws://127.0.0.1:${port}`), (connection) => connection.send("in"))
       })
     )
   )
@@ -191,7 +246,7 @@ describe("a peer that is slow to ask", () => {
   )
 
   const places = ["plain", "secure", "on a server of the user's"]
-  it.live.each(places)("H3: is cut after openTimeout behind an answer too, but not before (%s)", (kind) =>
+  it.live.each(places)("is cut after openTimeout behind an answer too, but not before (%s)", (kind) =>
     leavesNothing(
       Effect.gen(function* () {
         const { server, port: theirs } = yield* listening(() => createServer())
@@ -237,7 +292,7 @@ describe("a peer that is slow to ask", () => {
     )
   )
 
-  it.live.each(["plain", "secure"])("H3: that leaves, in whatever way, leaves its place to others (%s)", (kind) =>
+  it.live.each(["plain", "secure"])("that leaves, in whatever way, leaves its place to others (%s)", (kind) =>
     leavesNothing(
       Effect.gen(function* () {
         const listen = { port: 0, host: "127.0.0.1", ...(kind === "secure" ? { tls: yield* certificate } : {}) }

@@ -79,7 +79,7 @@ const resetAfter = (stage: Stage[1]) =>
     return ends
   })
 
-describe("a peer that resets", () => {
+describe("L6: a peer that resets", () => {
   it.live.each(beforeOpen)("%s reaches no handler", ([_, stage]) =>
     leavesNothing(
       Effect.gen(function* () {
@@ -136,7 +136,7 @@ describe("a peer that resets", () => {
   )
 })
 
-describe("a peer that resets TLS", () => {
+describe("L6: a peer that resets TLS", () => {
   it.live("in its handshake, or on an open connection, is a value", () =>
     leavesNothing(
       Effect.gen(function* () {
@@ -163,7 +163,7 @@ describe("a peer that resets TLS", () => {
   )
 })
 
-describe("a server that resets", () => {
+describe("L6: a server that resets", () => {
   const accepts = (server: Effect.Effect.Success<typeof rawServer>) =>
     Effect.gen(function* () {
       const connecting = yield* Effect.fork(connect(server.uri))

@@ -74,7 +74,7 @@ const polite = (open: Effect.Effect<Peer, never, Scope.Scope>) =>
     return Effect.map(told, (bytes) => bytes.toString("hex"))
   })
 
-describe.each(forms)("a server %s", (_, make) => {
+describe.each(forms)("L5: a server %s", (_, make) => {
   it.live.each(["sequential", "parallel"] as const)(
     `stops with ${COUNT} live connections in under a second, every peer having seen 1001, in a %s scope`,
     (strategy) =>
@@ -120,7 +120,7 @@ describe.each(forms)("a server %s", (_, make) => {
   )
 })
 
-describe("the end of a handler", () => {
+describe("L5: the end of a handler", () => {
   it.live.each<readonly [string, Effect.Effect<unknown, unknown>, number]>([
     ["returns", Effect.void, 1000],
     ["fails", Effect.fail("a failure"), 1011],
@@ -152,7 +152,7 @@ describe("the end of a handler", () => {
 })
 
 describe("a server that stops", () => {
-  it.live("cuts a peer that does not answer its close frame after closeTimeout, and waits no longer", () =>
+  it.live("L4: cuts a peer that does not answer its close frame after closeTimeout, and waits no longer", () =>
     leavesNothing(
       Effect.gen(function* () {
         const scope = yield* Scope.make()
@@ -169,7 +169,7 @@ describe("a server that stops", () => {
     )
   )
 
-  it.live("says 1001 at once, also where a handler cannot be interrupted", () =>
+  it.live("L5: says 1001 at once, also where a handler cannot be interrupted", () =>
     leavesNothing(
       Effect.gen(function* () {
         const scope = yield* Scope.make()
@@ -184,7 +184,7 @@ describe("a server that stops", () => {
     )
   )
 
-  it.live("cuts a peer that neither reads nor answers, with much still to be sent to it", () =>
+  it.live("L4: cuts a peer that neither reads nor answers, with much still to be sent to it", () =>
     leavesNothing(
       Effect.gen(function* () {
         const scope = yield* Scope.make()
@@ -210,7 +210,7 @@ describe("a server that stops", () => {
     )
   )
 
-  it.live("says 1011 to a peer that does not answer a ping, over TLS too, and cuts it", () =>
+  it.live("L3: says 1011 to a peer that does not answer a ping, over TLS too, and cuts it", () =>
     leavesNothing(
       Effect.gen(function* () {
         const tls = yield* certificate

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { Arrivals } from "../../src/protocol/Arrivals.js"
 import { ReplayBuffer } from "../../src/protocol/ReplayBuffer.js"
 
-describe("Arrivals", () => {
+describe("C8: Arrivals", () => {
   it("counts what arrives, from 1", () => {
     const arrivals = new Arrivals()
     expect([arrivals.arrived(), arrivals.arrived(), arrivals.received]).toEqual([true, true, 2])
@@ -36,7 +36,7 @@ describe("Arrivals", () => {
   })
 })
 
-describe("a replay buffer and arrivals", () => {
+describe("C8: a replay buffer and arrivals", () => {
   it("deliver everything once and in order, wherever connections break and acknowledgements are lost", () => {
     /** What gets through of one connection: messages, and acknowledgements of them. */
     const connection = fc.record({

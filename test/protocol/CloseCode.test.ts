@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import * as CloseCode from "../../src/protocol/CloseCode.js"
 
-describe("CloseCode", () => {
+describe("L4: CloseCode", () => {
   it.each([
     [CloseCode.NormalClosure, 1000, "NormalClosure"],
     [CloseCode.GoingAway, 1001, "GoingAway"],

@@ -55,7 +55,7 @@ const envelope: fc.Arbitrary<Envelope.Envelope> = fc.oneof(
   fc.constantFrom({ _tag: "Unknown" as const }, { _tag: "End" as const })
 )
 
-describe("an envelope", () => {
+describe("C8: an envelope", () => {
   it.each(written)("%o is written as %s", (value, expected) => {
     const message = Envelope.encode(value)
     expect(hex(message)).toBe(expected)

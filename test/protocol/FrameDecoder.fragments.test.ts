@@ -3,7 +3,7 @@ import { failure, filled, heldBy, hex, inverting, reading } from "./helpers.js"
 
 const notUtf8 = ["violation", 1007, "text message that is not UTF-8"]
 
-describe("FrameDecoder.receiveFragments", () => {
+describe("D3: FrameDecoder.receiveFragments", () => {
   const fragmented: typeof reading = (options) => {
     const read = reading(options)
     read.decoder.receiveFragments()
@@ -121,7 +121,7 @@ describe("FrameDecoder.receiveFragments", () => {
   })
 })
 
-describe("FrameDecoder.receiveWhole", () => {
+describe("D3: FrameDecoder.receiveWhole", () => {
   it("takes receiveFragments back before a message begins", () => {
     const { decoder, read } = reading()
     decoder.receiveFragments()
@@ -153,7 +153,7 @@ describe("FrameDecoder.receiveWhole", () => {
   })
 })
 
-describe("FrameDecoder.discard", () => {
+describe("D3: FrameDecoder.discard", () => {
   const discarding: typeof reading = (options) => {
     const read = reading(options)
     read.decoder.discard()

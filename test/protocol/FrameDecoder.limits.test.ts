@@ -13,7 +13,7 @@ const fragments = (...sizes: ReadonlyArray<number>) =>
     )
   )
 
-describe("FrameDecoder, the size of frames and messages", () => {
+describe("D5: FrameDecoder, the size of frames and messages", () => {
   it("is at most 1 MiB, in 16,384 frames, unless told otherwise", () => {
     expect(defaultLimits).toEqual({ maxMessageSize: 1_048_576, maxFrameSize: 1_048_576, maxFragments: 16_384 })
   })
@@ -95,7 +95,7 @@ describe("FrameDecoder, the size of frames and messages", () => {
   })
 })
 
-describe("FrameDecoder, the number of fragments", () => {
+describe("D5: FrameDecoder, the number of fragments", () => {
   it("is at most maxFragments, whatever their size", () => {
     for (const size of [0, 1]) {
       const wire = (count: number) => fragments(...Array<number>(count).fill(size))

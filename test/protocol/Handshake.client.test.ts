@@ -30,7 +30,7 @@ const verify = (headers: Handshake.HeaderList, offer: Partial<Handshake.ClientOf
 
 const bad = (header: string, problem: string) => ({ _tag: "Refusal", reason: "header", header, problem })
 
-describe("Handshake.request", () => {
+describe("C2: Handshake.request", () => {
   it("asks for a WebSocket", () => {
     expect(Handshake.request(plain)).toEqual({
       method: "GET",
@@ -79,7 +79,7 @@ describe("Handshake.request", () => {
   })
 })
 
-describe("Handshake.verify", () => {
+describe("C3: Handshake.verify", () => {
   it("takes the answer of RFC 6455 §1.3", () => {
     expect(verify(required)).toEqual({
       _tag: "Agreement",
@@ -133,7 +133,7 @@ describe("Handshake.verify", () => {
   })
 })
 
-describe("Handshake.verify, subprotocols", () => {
+describe("C3: Handshake.verify, subprotocols", () => {
   const name = "Sec-WebSocket-Protocol"
   const answered = (subprotocols: ReadonlyArray<string>, ...values: ReadonlyArray<string>) =>
     verify(having(name, ...values), { subprotocols })
@@ -158,7 +158,7 @@ describe("Handshake.verify, subprotocols", () => {
   })
 })
 
-describe("Handshake.verify, extensions", () => {
+describe("C3: Handshake.verify, extensions", () => {
   const name = "Sec-WebSocket-Extensions"
   const foo = inverting(4)
   const bar = inverting(2)

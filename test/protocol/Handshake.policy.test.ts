@@ -4,7 +4,7 @@ import * as Handshake from "../../src/protocol/Handshake.js"
 import { inverting, toyExtension } from "./helpers.js"
 import { agreed, answer, having, required, status } from "./requests.js"
 
-describe("Handshake.answer, origins", () => {
+describe("H4: Handshake.answer, origins", () => {
   const from = (...origins: ReadonlyArray<string>): Handshake.HeaderList => [
     ...required,
     ...origins.map((origin) => ["Origin", origin] as const)
@@ -76,7 +76,7 @@ describe("Handshake.answer, origins", () => {
   })
 })
 
-describe("Handshake.answer, subprotocols", () => {
+describe("H5: Handshake.answer, subprotocols", () => {
   const offering = (...values: ReadonlyArray<string>): Handshake.HeaderList => [
     ...required,
     ...values.map((value) => ["Sec-WebSocket-Protocol", value] as const)
@@ -109,7 +109,7 @@ describe("Handshake.answer, subprotocols", () => {
     expect(answer(offering(), { subprotocols: ["x", "y"] })).toEqual(refusal)
   })
 
-  it("H5: goes on without one where that is allowed, and with one where it can", () => {
+  it("goes on without one where that is allowed, and with one where it can", () => {
     const optional = (headers: Handshake.HeaderList) =>
       agreed(headers, { subprotocols: ["x", "y"], subprotocolOptional: true }).subprotocol
     expect(optional(offering("a, X"))).toBeUndefined()
@@ -124,7 +124,7 @@ describe("Handshake.answer, subprotocols", () => {
   })
 
   it.each([[["a b"]], [["a, a"]], [["a", "a"]], [['"a"']], [["a/b"]]])(
-    "is refused with 400 for the offers %j",
+    "H2: is refused with 400 for the offers %j",
     (values) => {
       const refusal = Handshake.rejection(400, "Sec-WebSocket-Protocol must be a list of different tokens.")
       expect(answer(offering(...values))).toEqual(refusal)
@@ -133,7 +133,7 @@ describe("Handshake.answer, subprotocols", () => {
   )
 })
 
-describe("Handshake.answer, extensions", () => {
+describe("D7: Handshake.answer, extensions", () => {
   const foo = inverting(4)
   const bar = inverting(2)
   const rival = inverting(4)

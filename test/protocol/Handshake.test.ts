@@ -8,7 +8,7 @@ describe("Handshake.acceptKey", () => {
   })
 })
 
-describe("Handshake.rejection", () => {
+describe("H2: Handshake.rejection", () => {
   it("tells a person what to do, in text", () => {
     expect(Handshake.rejection(503, "Come back later.", ["Retry-After", "5"])).toEqual({
       _tag: "Rejection",
@@ -23,7 +23,7 @@ describe("Handshake.rejection", () => {
   })
 })
 
-describe("Handshake.checkRequest", () => {
+describe("H2: Handshake.checkRequest", () => {
   const check = (headers: Handshake.HeaderList, change?: Partial<Handshake.RequestHead>) =>
     status(Handshake.checkRequest(request(headers, change)))
 
@@ -113,7 +113,7 @@ describe("Handshake.checkRequest", () => {
   })
 })
 
-describe("Handshake.isUpgrade", () => {
+describe("H2: Handshake.isUpgrade", () => {
   it("asks for a member websocket of Upgrade, and for nothing else", () => {
     expect(Handshake.isUpgrade(request([["upgrade", "h2c, WebSocket"]], { method: "POST", version: "1.0" }))).toBe(true)
     expect(Handshake.isUpgrade(request(having("Upgrade")))).toBe(false)
@@ -127,7 +127,7 @@ const upgrade: Handshake.HeaderList = [
 ]
 const version: Handshake.HeaderList = [...upgrade, ["Sec-WebSocket-Version", "13"]]
 
-describe("Handshake.answer", () => {
+describe("H2: Handshake.answer", () => {
   it("opens a WebSocket, as in RFC 6455 §1.3", () => {
     expect(answer(required)).toEqual({
       _tag: "Agreement",

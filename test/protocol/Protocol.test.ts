@@ -99,7 +99,7 @@ const table = roles.flatMap((role) =>
   )
 )
 
-describe("Protocol, the whole table", () => {
+describe("L4: Protocol, the whole table", () => {
   it.each(table)("a $role in $from, at $input, is then in $to", ({ role, from, input, change }) => {
     const state = states[from]
     const step = apply(role, state, input)
@@ -129,7 +129,7 @@ const run = (role: Role, names: ReadonlyArray<Input>) => {
 const someInputs = fc.array(fc.constantFrom(...inputNames), { minLength: 1, maxLength: 12 })
 const someRole = fc.constantFrom(...roles)
 
-describe("Protocol, any run of inputs", () => {
+describe("L4: Protocol, any run of inputs", () => {
   it("is in Closed behind the end of the peer's stream or the loss of the transport, and stays there", () => {
     const last = fc.constantFrom<Input>("receiveEnd", "loseWithError", "loseWithout")
     fc.assert(
@@ -191,7 +191,7 @@ describe("Protocol, any run of inputs", () => {
   })
 })
 
-describe("Protocol.receiveClose", () => {
+describe("L4: Protocol.receiveClose", () => {
   it("answers with the same code and no reason, and with no code where there was none", () => {
     for (const code of [1000, 1001, 1011, 3000, 1005]) {
       const { output } = Protocol.receiveClose("client", Protocol.open, { code, reason: "because" })
@@ -200,7 +200,7 @@ describe("Protocol.receiveClose", () => {
   })
 })
 
-describe("Protocol.isClean", () => {
+describe("L4: Protocol.isClean", () => {
   const both = (sent: number, received: number): Protocol.Closure =>
     closure({ sent: { code: sent, reason: "" }, received: { code: received, reason: "" } })
 

@@ -10,7 +10,7 @@ const filled = (count: number, limits = none) => {
   return buffer
 }
 
-describe("ReplayBuffer", () => {
+describe("C8: ReplayBuffer", () => {
   it("counts from 1", () => {
     const buffer = filled(0)
     expect([buffer.first, buffer.next, buffer.isEmpty]).toEqual([1, 1, true])

@@ -202,7 +202,7 @@ describe("headers.formatExtension", () => {
   })
 })
 
-describe("headers.parseSubprotocols", () => {
+describe("H2: headers.parseSubprotocols", () => {
   it("reads the tokens of all lines in order", () => {
     expect(headers.parseSubprotocols(["chat, superchat", "v1.example.com"])).toEqual([
       "chat",

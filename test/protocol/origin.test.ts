@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { isSameOrigin } from "../../src/protocol/origin.js"
 
-describe("isSameOrigin", () => {
+describe("H4: isSameOrigin", () => {
   it.each([
     ["http://example.com", "example.com"],
     ["https://example.com", "example.com"],

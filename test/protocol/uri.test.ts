@@ -91,7 +91,7 @@ describe("uri.authority", () => {
     ["ws://example.com:443/", "example.com:443"],
     ["wss://example.com:80/", "example.com:80"],
     ["ws://[::1]:8765/", "[::1]:8765"]
-  ])("of %s is %s: the port stands there only where it is not the scheme's own", (text, expected) => {
+  ])("C1: of %s is %s: the port stands there only where it is not the scheme's own", (text, expected) => {
     const parsed = uri.parse(text)
     expect(typeof parsed === "string" ? parsed : uri.authority(parsed)).toBe(expected)
   })
