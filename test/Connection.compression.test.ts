@@ -42,7 +42,7 @@ const messages: ReadonlyArray<Connection.Message> = [
 ]
 
 describe.each([
-  ["zlib's own contexts", NodeDeflate.layer],
+  ["what Node brings along", NodeDeflate.layer],
   ["documented calls", Deflate.layer(NodeDeflate.portable)]
 ] as const)("D6: compression by %s", (_, layer) => {
   it.scoped("keeps the content, the type and the order of all messages, both ways", () =>

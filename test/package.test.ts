@@ -6,6 +6,7 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { modeArguments } from "./support/mode.js"
 
 /** What users get: the packed package in an empty project, which shows what the README shows. */
 
@@ -162,12 +163,12 @@ describe("the packed package", () => {
 
   it("talks over a socket in plain node", async () => {
     // Beside what the server logs, with its time in brackets.
-    assert.match(await node(project, "program.js"), /^over a socket$/m)
+    assert.match(await node(project, ...modeArguments, "program.js"), /^over a socket$/m)
   })
 
   it("C5: says which package is missing where a SOCKS proxy is used, and needs it for nothing else", async () => {
     assert.match(
-      await node(project, "without-socks.js"),
+      await node(project, ...modeArguments, "without-socks.js"),
       /^cannot connect to one.example:80 through the proxy socks5h:\/\/127.0.0.1:\d+: the package socks is needed for it. Install it: npm install socks@2\n$/
     )
   })

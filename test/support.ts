@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer"
 import { Deferred, Effect, Layer } from "effect"
 import { Connection, Transport, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
+import { macrotask } from "../src/macrotask.js"
 import * as Frame from "../src/protocol/Frame.js"
 
 /** What tests in memory share: frames as a client sends them, and bytes as hex. */
@@ -52,7 +53,8 @@ export const settle: Effect.Effect<void> = Effect.promise(
   () =>
     new Promise<void>((resolve) => {
       let turns = 0
-      const next = () => (++turns < 10 ? setImmediate(next) : resolve())
+      // As the library waits, which may be with timers: then these come behind its own.
+      const next = () => (++turns < 10 ? macrotask(next) : resolve())
       next()
     })
 )

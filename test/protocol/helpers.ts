@@ -1,8 +1,11 @@
-import { Buffer } from "node:buffer"
+import * as nodeBuffer from "node:buffer"
+import * as nodeCrypto from "node:crypto"
 import { vi } from "vitest"
 import type { Assembly } from "../../src/protocol/assembly.js"
 import type { Codec, Extension } from "../../src/protocol/Extension.js"
 import { defaultLimits, FrameDecoder, type Limits, type Options } from "../../src/protocol/FrameDecoder.js"
+
+const { Buffer } = nodeBuffer
 
 export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 
@@ -41,6 +44,10 @@ export const loadWhere = async <Module>(
     vi.resetModules()
   }
 }
+
+/** A module as it loads in Node, also where this run hides what Node has. */
+export const loadNative = <Module>(load: () => Promise<Module>): Promise<Module> =>
+  loadWhere(load, { builtin: (name) => (name === "node:crypto" ? nodeCrypto : nodeBuffer) })
 
 /** A module as it loads in a browser. */
 export const loadPortable = <Module>(load: () => Promise<Module>): Promise<Module> =>

@@ -1,8 +1,18 @@
 import { FastCheck as fc } from "effect"
 import { describe, expect, it } from "vitest"
-import * as here from "../../src/protocol/utf8.js"
 import { sizes, unicode } from "./arbitraries.js"
-import { chop, counting, utf8 as encoded, filled, hex, join, loadPortable, unhex, wellFormed } from "./helpers.js"
+import {
+  chop,
+  counting,
+  utf8 as encoded,
+  filled,
+  hex,
+  join,
+  loadNative,
+  loadPortable,
+  unhex,
+  wellFormed
+} from "./helpers.js"
 
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -62,10 +72,10 @@ const invalid = [
 ] as const
 
 describe.each([
-  ["with Node's buffers", () => Promise.resolve(here)],
-  ["without", () => loadPortable(() => import("../../src/protocol/utf8.js"))]
-])("utf8, %s", async (_, module) => {
-  const utf8 = await module()
+  ["with Node's buffers", loadNative],
+  ["without", loadPortable]
+])("utf8, %s", async (_, loadThere) => {
+  const utf8 = await loadThere(() => import("../../src/protocol/utf8.js"))
 
   /** The state behind each of the pieces. */
   const states = (...pieces: ReadonlyArray<Uint8Array>) => {
