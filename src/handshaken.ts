@@ -4,7 +4,9 @@ import type { Agreement, HeaderList, RequestHead, ResponseHead } from "./protoco
 
 const BREAK = "\n"
 
-const lines = (headers: HeaderList): ReadonlyArray<string> => headers.flat()
+const add = (parts: Array<string>, headers: HeaderList): void => {
+  for (const header of headers) parts.push(header[0], header[1])
+}
 
 const headersOf = (parts: ReadonlyArray<string>): HeaderList => {
   const headers: Array<readonly [string, string]> = []
@@ -24,7 +26,11 @@ export const handshaken = (
 ): (() => Handshake) => {
   const { status } = response
   const count = headers.length
-  const text = [method, target, ...lines(headers), ...lines(response.headers)].join(BREAK)
+  const parts = [method, target]
+  add(parts, headers)
+  add(parts, response.headers)
+  // Joined, and not added up, which would keep all of the parts.
+  const text = parts.join(BREAK)
   return () => {
     const [method = "", target = "", ...rest] = text.split(BREAK)
     return {

@@ -88,9 +88,14 @@ const checkSize = (request: RequestHead): Rejection | undefined => {
 
 /** A host, with a port or without: RFC 9110 §7.2. User information, paths and blanks are no part of it. */
 const isHost = (host: string): boolean => {
-  if (host === "" || !/^[^\s/?#@\\]+$/.test(host)) return false
-  return URL.canParse(`http://${host}/`)
+  if (host === lastHost) return true
+  if (host === "" || !/^[^\s/?#@\\]+$/.test(host) || !URL.canParse(`http://${host}/`)) return false
+  lastHost = host
+  return true
 }
+
+/** The latest that was right: a server hears the same one again and again. */
+let lastHost: string | undefined
 
 const hasBody = (request: RequestHead): boolean =>
   headers.all(request.headers, "transfer-encoding").length > 0 ||

@@ -9,12 +9,16 @@ export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>
 
 /** All values of a header, in order. */
 export const all = (headers: HeaderList, name: string): ReadonlyArray<string> => {
-  const values: Array<string> = []
-  for (const [key, value] of headers) {
-    if (key.length === name.length && key.toLowerCase() === name) values.push(value)
+  let values: Array<string> | undefined
+  for (const header of headers) {
+    if (header[0].length !== name.length || header[0].toLowerCase() !== name) continue
+    if (values === undefined) values = [header[1]]
+    else values.push(header[1])
   }
-  return values
+  return values ?? none
 }
+
+const none: ReadonlyArray<never> = []
 
 /** The value of a header, undefined where there is none or more than one. */
 export const only = (headers: HeaderList, name: string): string | undefined => {
@@ -62,6 +66,8 @@ export const list = (values: ReadonlyArray<string>): ReadonlyArray<string> =>
 
 /** Whether a list has a member, whatever its case. */
 export const listIncludes = (values: ReadonlyArray<string>, member: string): boolean =>
+  // Mostly it is the only one.
+  values.some((value) => value.length === member.length && value.toLowerCase() === member) ||
   list(values).some((item) => item.toLowerCase() === member)
 
 /** A parameter of an extension: `name` or `name=value`. RFC 6455 §9.1. */

@@ -57,7 +57,11 @@ const sha1Portable = (text: string): string => {
 
 /** The digest in base64. */
 export const sha1: (text: string) => string =
-  crypto === undefined ? sha1Portable : (text) => crypto!.createHash("sha1").update(text).digest("base64")
+  crypto === undefined
+    ? sha1Portable
+    : typeof crypto.hash === "function"
+      ? (text) => crypto!.hash!("sha1", text, "base64")
+      : (text) => crypto!.createHash("sha1").update(text).digest("base64")
 
 /** For the test that compares it with the runtime's. */
 export { sha1Portable }
