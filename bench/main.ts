@@ -1,9 +1,12 @@
+import { spawnSync } from "node:child_process"
 import { buildBench, buildLibrary } from "./build.js"
+import { writeCertificate } from "./certificate.js"
 import { whyUnpinned } from "./child.js"
 import { type Options, parseOptions, usage } from "./options.js"
-import { guardMinimum, type Results, ratio, table } from "./results.js"
-import { measure, RunFailed, type Sample, type ServerName } from "./run.js"
-import { type WorkloadName, workloadNamed } from "./workloads.js"
+import { type ServerName, serverNames, takesPart, whyAbsent } from "./peers.js"
+import { describe, figure, growthVerdicts, guardMinimum, type Results, ratio, table, verdicts } from "./results.js"
+import { measure, RunFailed, type Sample } from "./run.js"
+import { workloadNamed } from "./workloads.js"
 
 const print = (text: string): void => console.log(text)
 
@@ -16,73 +19,88 @@ const shuffled = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> =>
     .sort((a, b) => a.at - b.at)
     .map(({ value }) => value)
 
+/** Those that are wanted and can be had; the others are named with the reason. */
+const present = ({ before, servers }: Options): ReadonlyArray<ServerName> => {
+  const here = (servers ?? serverNames).filter((name) => {
+    const reason = whyAbsent(name)
+    if (reason !== undefined) progress(`${name} is left out: ${reason}`)
+    return reason === undefined
+  })
+  return before === undefined ? here : [...here, "before"]
+}
+
 /** All rounds of a workload. A server whose run fails is left out of the rounds that follow. */
-const compare = async (workload: WorkloadName, { before, servers, rounds, seconds }: Options): Promise<Results> => {
-  const failures = new Map<ServerName, string>()
-  const done: Array<Map<ServerName, Sample>> = []
+const compare = async (name: string, servers: ReadonlyArray<ServerName>, options: Options): Promise<Results> => {
+  const { rounds, seconds } = options
+  const workload = workloadNamed(name)
+  const taking = servers.filter((server) => takesPart(server, workload))
+  const failures: Partial<Record<ServerName, string>> = {}
+  const done: Array<Partial<Record<ServerName, Sample>>> = []
   for (let i = 1; i <= rounds; i++) {
-    const round = new Map<ServerName, Sample>()
-    for (const server of shuffled(servers.filter((name) => !failures.has(name)))) {
+    const round: Partial<Record<ServerName, Sample>> = {}
+    for (const server of shuffled(taking.filter((taken) => failures[taken] === undefined))) {
       try {
-        round.set(server, await measure(server, workload, { seconds, warmUpSeconds: Math.max(1, seconds / 2), before }))
+        round[server] = await measure(server, name, { ...options, warmUpSeconds: Math.max(1, seconds / 2) })
       } catch (error) {
         if (!(error instanceof RunFailed)) throw error
-        failures.set(server, error.message)
-        progress(`${workload} ${server} failed: ${error.message}`)
+        failures[server] = error.message
+        progress(`${name} ${server} failed: ${error.message}`)
       }
     }
     done.push(round)
-    const figures = [...round].map(([server, { serverMicros }]) => `${server} ${serverMicros.toFixed(2)} µs`)
-    progress(`${workload} round ${i} of ${rounds}: ${figures.join(", ")}`)
+    const figures = Object.entries(round).map(([server, { cost }]) => `${server} ${figure(cost)}`)
+    progress(`${name} round ${i} of ${rounds}: ${figures.join(", ")}`)
   }
-  return { workload, rounds: done, failures }
+  return { workload: name, date: new Date().toISOString(), rounds: done, failures }
+}
+
+/** Whether so many connections can be open at a time, if need be by raising what a process may have. */
+const canOpen = (connections: number): boolean => {
+  const needed = connections + 1_000
+  const limit = () => {
+    const said = spawnSync("sh", ["-c", "ulimit -Hn"], { encoding: "utf8" }).stdout.trim()
+    return said === "unlimited" ? Number.POSITIVE_INFINITY : Number(said)
+  }
+  if (limit() >= needed) return true
+  spawnSync("prlimit", ["--pid", String(process.pid), `--nofile=${needed}:${needed}`])
+  return limit() >= needed
 }
 
 const measureAll = async (options: Options): Promise<boolean> => {
+  const servers = present(options)
   let complete = true
+  const all: Array<Results> = []
   for (const workload of options.workloads) {
-    const results = await compare(workload, options)
-    print(`${table(results, options.servers)}\n`)
-    complete &&= results.failures.size === 0
+    const { connections } = workloadNamed(workload)
+    if (!canOpen(connections)) {
+      progress(
+        `${workload} is left out: this machine lets a process open fewer than ${connections} sockets (ulimit -Hn)`
+      )
+      complete = false
+      continue
+    }
+    const results = await compare(workload, servers, options)
+    all.push(results)
+    print(`${table(results)}\n`)
+    complete &&= Object.keys(results.failures).length === 0
   }
-  print("Medians of the rounds; against ws: ws' CPU time over the server's, round by round.")
+  for (const line of growthVerdicts(all)) print(line)
+  print("Medians of the rounds; against ws: what ws costs over what the server costs, round by round.")
   return complete
 }
 
 /** Measures once more before it says no: on a shared machine one bad minute is no regression. */
 const guard = async (options: Options): Promise<boolean> => {
-  const holds = async (workload: WorkloadName): Promise<boolean> => {
+  const holds = async (workload: string): Promise<boolean> => {
     const minimum = guardMinimum(workloadNamed(workload))
-    const results = await compare(workload, options)
+    const results = await compare(workload, ["ws", "ours"], options)
     const value = ratio(results, "ours", "ws")?.median
-    const ok = results.failures.size === 0 && value !== undefined && value >= minimum
-    print(`${table(results, options.servers)}\n  guard: at least ${minimum.toFixed(2)}: ${ok ? "held" : "FAILED"}\n`)
+    const ok = Object.keys(results.failures).length === 0 && value !== undefined && value >= minimum
+    print(`${table(results)}\n  guard: at least ${minimum.toFixed(2)}: ${ok ? "held" : "FAILED"}\n`)
     return ok
   }
   let all = true
   for (const workload of options.workloads) all = ((await holds(workload)) || (await holds(workload))) && all
-  return all
-}
-
-/** The same run must pass with ws, which shares no code with this folder, and name the wrong bytes of the liar. */
-const selfTest = async ({ workloads }: Options): Promise<boolean> => {
-  const outcome = async (server: "ws" | "liar", workload: WorkloadName) => {
-    try {
-      await measure(server, workload, { seconds: 0.5, warmUpSeconds: 0.2 })
-      return { caught: false, said: "passed" }
-    } catch (error) {
-      if (!(error instanceof RunFailed)) throw error
-      return { caught: error.fault === "WrongReply", said: error.message }
-    }
-  }
-  let all = true
-  for (const workload of workloads) {
-    const honest = await outcome("ws", workload)
-    const liar = await outcome("liar", workload)
-    print(`${workload} ws:   ${honest.said}\n${workload} liar: ${liar.said}`)
-    all &&= honest.said === "passed" && liar.caught
-  }
-  print(all ? "The liar was caught, the honest server was not." : "SELF-TEST FAILED")
   return all
 }
 
@@ -94,11 +112,11 @@ const main = async (): Promise<boolean> => {
   }
   if (whyUnpinned !== undefined) progress(`Not pinned to cores (${whyUnpinned}): expect more noise.`)
   buildBench()
-  if (options.mode === "selfTest") return selfTest(options)
-  if (options.servers.includes("ours")) buildLibrary()
+  await writeCertificate()
+  buildLibrary()
   if (options.before !== undefined) {
-    buildBench(options.before)
     buildLibrary(options.before)
+    buildBench(options.before)
   }
   return options.mode === "guard" ? guard(options) : measureAll(options)
 }

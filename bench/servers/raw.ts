@@ -1,4 +1,20 @@
-import { replies, serveCounting } from "./counting.js"
+import { repeat } from "../frames.js"
+import { acceptOf } from "../upgrade.js"
+import { ownWorkload } from "../workloads.js"
+import { serveCounting } from "./counting.js"
+import { serveUpgrades } from "./upgrading.js"
 
-/** What node:net alone costs: the bytes of the replies for the bytes of the requests, nothing parsed or unmasked. */
-serveCounting(replies)
+/**
+ * What Node alone costs. For messages that is node:net, the bytes of the replies for the bytes of the requests, nothing
+ * parsed or unmasked; for connections it is the upgrade of node:http.
+ */
+const { kind } = ownWorkload()
+if (kind === "handshakes" || kind === "memory" || kind === "arrivals") {
+  serveUpgrades(acceptOf, Buffer.from([0x88, 0x02, 0x03, 0xe8]))
+} else {
+  serveCounting(({ reply }, window) => {
+    // Cut from one buffer: no connection has more than a window of them due.
+    const whole = repeat(reply, window)
+    return (count) => whole.subarray(0, count * reply.length)
+  })
+}

@@ -1,0 +1,8 @@
+/** One workload under way. What each of these completes with is what it has counted. */
+export interface Load {
+  /** So many connections more. */
+  readonly open: (connections: number) => Promise<void>
+  readonly run: (seconds: number, atMost?: number) => Promise<number>
+  /** Ends all connections. */
+  readonly drop: () => Promise<void>
+}

@@ -1,0 +1,67 @@
+import { spawnSync } from "node:child_process"
+import { createRequire } from "node:module"
+import type { Workload } from "./workloads.js"
+
+interface Peer {
+  /** The script in `bench/servers`, and in `bench/clients` where it has a client. */
+  readonly server: string
+  readonly client?: string
+  /** What the script is told beside the workload. */
+  readonly args?: ReadonlyArray<string>
+  readonly env?: Readonly<Record<string, string>>
+  readonly python?: true
+  /** A package or module that the project does not bring along. */
+  readonly needs?: string
+}
+
+// No native addon helps ws unless it is asked for: the figures are those of a plain installation.
+const plain = { WS_NO_BUFFER_UTIL: "1" }
+
+const peers = {
+  raw: { server: "raw" },
+  ws: { server: "ws", client: "ws", env: plain },
+  "ws-bufferutil": { server: "ws", client: "ws", needs: "bufferutil" },
+  "effect-socket": { server: "effectSocket", env: plain },
+  "effect-http": { server: "effectHttp", env: plain },
+  python: { server: "python", python: true, needs: "websockets" },
+  uws: { server: "uws", needs: "@btc-vision/uwebsockets.js" },
+  ours: { server: "ours", client: "ours", args: ["runForEach"] },
+  "ours-loop": { server: "ours", args: ["loop"] },
+  "ours-stream": { server: "ours", args: ["stream"] },
+  before: { server: "ours", client: "ours", args: ["runForEach"] }
+} as const satisfies Record<string, Peer>
+
+export type ServerName = keyof typeof peers
+
+const names = Object.keys(peers).filter((name): name is ServerName => Object.hasOwn(peers, name))
+
+/** Those that are asked for by name; `before` needs another checkout. */
+export const serverNames: ReadonlyArray<ServerName> = names.filter((name) => name !== "before")
+
+export const isServerName = (name: string): name is ServerName => serverNames.some((server) => server === name)
+
+export const peerNamed = (name: ServerName): Peer => peers[name]
+
+/** Why it can't be measured on this machine; undefined where it can. */
+export const whyAbsent = (name: ServerName): string | undefined => {
+  const { needs, python }: Peer = peers[name]
+  if (needs === undefined) return undefined
+  if (python) {
+    const { status } = spawnSync("python3", ["-c", `import ${needs}`])
+    return status === 0 ? undefined : "python3 has no module websockets (Debian: python3-websockets)"
+  }
+  try {
+    createRequire(import.meta.url).resolve(needs)
+    return undefined
+  } catch {
+    return `${needs} is not installed (npm install --no-save --no-package-lock ${needs})`
+  }
+}
+
+/** Whether it has anything to say in a workload. */
+export const takesPart = (name: ServerName, { kind, ...workload }: Workload): boolean => {
+  const peer: Peer = peers[name]
+  if (kind === "client") return peer.client !== undefined
+  // It would not compress, and what it keeps or costs would be another thing.
+  return !(name === "raw" && "deflate" in workload)
+}
