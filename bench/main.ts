@@ -4,8 +4,9 @@ import { writeCertificate } from "./certificate.js"
 import { whyUnpinned } from "./child.js"
 import { type Options, parseOptions, usage } from "./options.js"
 import { type ServerName, serverNames, takesPart, whyAbsent } from "./peers.js"
-import { describe, figure, growthVerdicts, guardMinimum, type Results, ratio, table, verdicts } from "./results.js"
+import { figure, growthVerdicts, guardMinimum, type Results, ratio, table } from "./results.js"
 import { measure, RunFailed, type Sample } from "./run.js"
+import { selfTest } from "./selfTest.js"
 import { workloadNamed } from "./workloads.js"
 
 const print = (text: string): void => console.log(text)
@@ -113,6 +114,7 @@ const main = async (): Promise<boolean> => {
   if (whyUnpinned !== undefined) progress(`Not pinned to cores (${whyUnpinned}): expect more noise.`)
   buildBench()
   await writeCertificate()
+  if (options.mode === "selfTest") return selfTest(options.workloads, print)
   buildLibrary()
   if (options.before !== undefined) {
     buildLibrary(options.before)

@@ -62,6 +62,6 @@ export const whyAbsent = (name: ServerName): string | undefined => {
 export const takesPart = (name: ServerName, { kind, ...workload }: Workload): boolean => {
   const peer: Peer = peers[name]
   if (kind === "client") return peer.client !== undefined
-  // It would not compress, and what it keeps or costs would be another thing.
-  return !(name === "raw" && "deflate" in workload)
+  // The one would not compress, and the other can't be told to.
+  return !("deflate" in workload && (name === "raw" || name === "effect-http"))
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { built, root } from "./build.js"
 import { type Child, startChild, UnexpectedMessage } from "./child.js"
+import type { Lie } from "./lies.js"
 import type { Failed, Fault, Finished, FromLoad, FromServer, ToLoad, ToServer } from "./messages.js"
 import { peerNamed, type ServerName } from "./peers.js"
 import { type Workload, workloadNamed } from "./workloads.js"
@@ -40,8 +41,9 @@ export class RunFailed extends Error {
   }
 }
 
-/** What starting, connecting and draining may take on top of the windows. */
+/** What starting and draining may take on top of the windows, and opening a connection. The load generator sees earlier that nothing happens. */
 const graceSeconds = 40
+const secondsPerConnection = 0.02
 
 /** What can be asked of the two processes while one run lasts. */
 interface Session {
@@ -110,10 +112,10 @@ const measureSteps = async (session: Session, workload: Workload, options: RunOp
 type Serving = Child<ToServer, FromServer>
 type Loading = Child<ToLoad, FromLoad>
 
-const program = (name: ServerName | "liar", workload: string, lie: string, before: string | undefined) => {
+const program = (name: ServerName | "liar", workload: string, lie: Lie | undefined, before: string | undefined) => {
   const { kind } = workloadNamed(workload)
   const side = kind === "client" ? "clients" : "servers"
-  if (name === "liar") return { script: built(`${side}/liar`), args: [workload, lie] }
+  if (name === "liar") return { script: built(`${side}/liar`), args: [workload, lie ?? ""] }
   const { args = [], client, env = {}, python, server } = peerNamed(name)
   if (python)
     return {
@@ -131,7 +133,7 @@ export const measure = async (
   name: ServerName | "liar",
   workload: string,
   options: RunOptions,
-  lie = ""
+  lie?: Lie
 ): Promise<Sample> => {
   const serving: Serving = startChild(0, program(name, workload, lie, options.before))
   const loading: Loading = startChild(1, { script: built("load/main") })
@@ -142,7 +144,8 @@ export const measure = async (
     stage = name
     return promise
   }
-  const limit = graceSeconds + warmUpLimit + options.warmUpSeconds + options.seconds
+  const opening = secondsPerConnection * workloadNamed(workload).connections
+  const limit = Math.ceil(graceSeconds + opening + warmUpLimit + options.warmUpSeconds + options.seconds)
   let expired = false
   const deadline = setTimeout(() => {
     expired = true

@@ -1,24 +1,32 @@
 import { cpuMicros, type ToLoad } from "../messages.js"
 import { type Workload, workloadNamed } from "../workloads.js"
+import { broadcast } from "./broadcast.js"
+import { exchange } from "./exchange.js"
 import { handshakes } from "./handshakes.js"
 import { idle } from "./idle.js"
 import type { Load } from "./Load.js"
 import { fail, LoadError, report } from "./link.js"
+import { peer } from "./peer.js"
 
 /**
  * The load generator, a process: raw TCP and frames encoded beforehand. It never trusts whom it measures: everything
  * that comes is checked, the first and the last.
  */
 
-const makeLoad = (workload: Workload, port: number): Load => {
+const makeLoad = async (workload: Workload, port: number): Promise<Load & { readonly port?: number }> => {
   switch (workload.kind) {
+    case "echo":
+    case "receive":
+      return exchange(workload, port)
+    case "broadcast":
+      return broadcast(workload, port)
+    case "client":
+      return peer(workload)
     case "handshakes":
       return handshakes(workload, port)
     case "memory":
     case "arrivals":
       return idle(workload, port)
-    default:
-      throw new Error("not yet")
   }
 }
 
@@ -45,8 +53,9 @@ const timed = async (act: () => Promise<number>): Promise<void> => {
 const obey = async (message: ToLoad): Promise<void> => {
   switch (message._tag) {
     case "Prepare": {
-      load = makeLoad(workloadNamed(message.workload), message.port ?? 0)
-      return report({ _tag: "Prepared", port: undefined })
+      const made = await makeLoad(workloadNamed(message.workload), message.port ?? 0)
+      load = made
+      return report({ _tag: "Prepared", port: made.port })
     }
     case "Open":
       return timed(() =>

@@ -14,7 +14,8 @@ export type Answer = (requests: number) => Buffer
  */
 export const serveCounting = (
   makeAnswer: (frames: Frames, window: number) => Answer,
-  receivers: (sockets: ReadonlySet<net.Socket>) => Iterable<net.Socket> = (sockets) => sockets
+  receivers: (sockets: ReadonlySet<net.Socket>) => Iterable<net.Socket> = (sockets) => sockets,
+  accept: (key: string) => string = acceptOf
 ): void => {
   const workload = ownWorkload()
   if (!isCounted(workload)) throw new Error(`${workload.title} is nothing to count`)
@@ -31,7 +32,7 @@ export const serveCounting = (
       // The load generator's request is one segment, so the head is always whole. What it offers is agreed to.
       const head = bytes.toString("latin1")
       const key = fieldOf(head, "sec-websocket-key") ?? ""
-      socket.write(responseHead(acceptOf(key), fieldOf(head, "sec-websocket-extensions")))
+      socket.write(responseHead(accept(key), fieldOf(head, "sec-websocket-extensions")))
       let pending = 0
       socket.on("data", (chunk: Buffer) => {
         pending += chunk.length

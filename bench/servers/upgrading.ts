@@ -11,13 +11,16 @@ export const makeHttpServer = (): Server => {
   return workload.kind === "memory" && workload.tls ? createSecureServer(readCertificate()) : createServer()
 }
 
-/** What node:http's upgrade alone costs: a 101, and `answer` to whatever comes first, then the end. */
-export const serveUpgrades = (acceptOf: (key: string) => string, answer: Buffer): void => {
+/** What node:http's upgrade alone costs: a 101, and `answer` to whatever comes first, then the end. `first` is for liars. */
+export const serveUpgrades = (acceptOf: (key: string) => string, answer: Buffer | undefined, first?: Buffer): void => {
   const server = makeHttpServer()
   server.on("upgrade", ({ headers }, socket) => {
     socket.on("error", () => socket.destroy())
     socket.write(responseHead(acceptOf(headers["sec-websocket-key"] ?? "")))
-    socket.on("data", () => socket.end(answer))
+    if (first !== undefined) setImmediate(() => socket.write(first))
+    socket.on("data", () => {
+      if (answer !== undefined) socket.end(answer)
+    })
     // An upgraded socket stays half open when its peer ends.
     socket.on("end", () => socket.end())
   })
