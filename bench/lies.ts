@@ -56,10 +56,10 @@ export const lastBitFlipped = (bytes: Buffer): Buffer => {
 }
 
 /** The same frames as a client sends them. */
-export const maskedReply = ({ content, reply, replyFrames }: Frames): Buffer => {
+export const maskedReply = ({ reply, replyFrames }: Frames): Buffer => {
   const frame = reply.subarray(0, reply.length / replyFrames)
-  // What a frame has behind its header is as long as what it says, unless it is compressed.
-  const payload = frame.subarray(-Math.min(content.length, frame.length - 4))
+  const length = frame[1] ?? 0
+  const payload = frame.subarray(length < 126 ? 2 : length === 126 ? 4 : 10)
   return repeat(masked(frame[0] ?? 0, payload), replyFrames)
 }
 

@@ -1,9 +1,15 @@
 import { spawnSync } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { README, rewriteSection } from "../test/support/readmeSection.js"
 import { buildBench, buildLibrary } from "./build.js"
 import { writeCertificate } from "./certificate.js"
+import { chart } from "./chart.js"
 import { whyUnpinned } from "./child.js"
+import { type Kept, load, merge, save } from "./kept.js"
+import { commit, thisMachine, versions } from "./machine.js"
 import { type Options, parseOptions, usage } from "./options.js"
 import { type ServerName, serverNames, takesPart, whyAbsent } from "./peers.js"
+import { markdown } from "./readme.js"
 import { figure, growthVerdicts, guardMinimum, type Results, ratio, table } from "./results.js"
 import { measure, RunFailed, type Sample } from "./run.js"
 import { selfTest } from "./selfTest.js"
@@ -20,14 +26,14 @@ const shuffled = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> =>
     .sort((a, b) => a.at - b.at)
     .map(({ value }) => value)
 
-/** Those that are wanted and can be had; the others are named with the reason. */
-const present = ({ before, servers }: Options): ReadonlyArray<ServerName> => {
-  const here = (servers ?? serverNames).filter((name) => {
+/** Why some of those that are wanted can't be had. */
+const absentOf = ({ servers }: Options): Readonly<Record<string, string>> => {
+  const reasons = (servers ?? serverNames).flatMap((name) => {
     const reason = whyAbsent(name)
-    if (reason !== undefined) progress(`${name} is left out: ${reason}`)
-    return reason === undefined
+    return reason === undefined ? [] : [[name, reason] as const]
   })
-  return before === undefined ? here : [...here, "before"]
+  for (const [name, reason] of reasons) progress(`${name} is left out: ${reason}`)
+  return Object.fromEntries(reasons)
 }
 
 /** All rounds of a workload. A server whose run fails is left out of the rounds that follow. */
@@ -52,7 +58,7 @@ const compare = async (name: string, servers: ReadonlyArray<ServerName>, options
     const figures = Object.entries(round).map(([server, { cost }]) => `${server} ${figure(cost)}`)
     progress(`${name} round ${i} of ${rounds}: ${figures.join(", ")}`)
   }
-  return { workload: name, date: new Date().toISOString(), rounds: done, failures }
+  return { workload: name, date: new Date().toISOString(), commit: commit(), rounds: done, failures }
 }
 
 /** Whether so many connections can be open at a time, if need be by raising what a process may have. */
@@ -67,10 +73,18 @@ const canOpen = (connections: number): boolean => {
   return limit() >= needed
 }
 
+/** What was asked for, workload by workload; what is kept is kept after each of them. */
 const measureAll = async (options: Options): Promise<boolean> => {
-  const servers = present(options)
+  const absent = absentOf(options)
+  const here = (options.servers ?? serverNames).filter((name) => absent[name] === undefined)
+  const servers = options.before === undefined ? here : [...here, "before" as const]
+  const { json } = options
+  const older = json === undefined ? undefined : load(json)
+  const machine = thisMachine()
+  let kept: Kept = { machine, versions: versions(), absent, results: [] }
+  // Says before hours of measuring that they don't fit together.
+  merge(older, kept)
   let complete = true
-  const all: Array<Results> = []
   for (const workload of options.workloads) {
     const { connections } = workloadNamed(workload)
     if (!canOpen(connections)) {
@@ -81,13 +95,25 @@ const measureAll = async (options: Options): Promise<boolean> => {
       continue
     }
     const results = await compare(workload, servers, options)
-    all.push(results)
+    kept = { ...kept, results: [...kept.results, results] }
+    if (json !== undefined) save(json, merge(older, kept))
     print(`${table(results)}\n`)
     complete &&= Object.keys(results.failures).length === 0
   }
-  for (const line of growthVerdicts(all)) print(line)
+  for (const line of growthVerdicts(kept.results)) print(line)
+  if (options.chart !== undefined) writeFileSync(options.chart, chart(kept.results))
   print("Medians of the rounds; against ws: what ws costs over what the server costs, round by round.")
   return complete
+}
+
+/** Makes the README's tables, and a chart, of what was measured before. */
+const show = (file: string, image: string | undefined): boolean => {
+  const kept = load(file)
+  if (kept === undefined) throw new Error(`there is no ${file}`)
+  const made = markdown(kept)
+  if (!rewriteSection(README, "bench", made)) print(made)
+  if (image !== undefined) writeFileSync(image, chart(kept.results))
+  return true
 }
 
 /** Measures once more before it says no: on a shared machine one bad minute is no regression. */
@@ -111,6 +137,7 @@ const main = async (): Promise<boolean> => {
     print(usage)
     return true
   }
+  if (options.readme !== undefined) return show(options.readme, options.chart)
   if (whyUnpinned !== undefined) progress(`Not pinned to cores (${whyUnpinned}): expect more noise.`)
   buildBench()
   await writeCertificate()

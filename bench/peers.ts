@@ -9,8 +9,9 @@ interface Peer {
   /** What the script is told beside the workload. */
   readonly args?: ReadonlyArray<string>
   readonly env?: Readonly<Record<string, string>>
-  readonly python?: true
-  /** A package or module that the project does not bring along. */
+  /** A module of Python, for which the script is. */
+  readonly python?: string
+  /** A package that the project does not bring along, or whose native part may be missing. */
   readonly needs?: string
 }
 
@@ -23,7 +24,7 @@ const peers = {
   "ws-bufferutil": { server: "ws", client: "ws", needs: "bufferutil" },
   "effect-socket": { server: "effectSocket", env: plain },
   "effect-http": { server: "effectHttp", env: plain },
-  python: { server: "python", python: true, needs: "websockets" },
+  python: { server: "python", python: "websockets" },
   uws: { server: "uws", needs: "@btc-vision/uwebsockets.js" },
   ours: { server: "ours", client: "ours", args: ["runForEach"] },
   "ours-loop": { server: "ours", args: ["loop"] },
@@ -42,20 +43,31 @@ export const isServerName = (name: string): name is ServerName => serverNames.so
 
 export const peerNamed = (name: ServerName): Peer => peers[name]
 
+const succeeds = (command: string, args: ReadonlyArray<string>): boolean => spawnSync(command, args).status === 0
+
+/** The interpreter that has a module: the first on the path, or the system's own. */
+export const pythonWith = (module: string): string | undefined =>
+  ["python3", "/usr/bin/python3"].find((python) => succeeds(python, ["-c", `import ${module}`]))
+
+const require = createRequire(import.meta.url)
+
 /** Why it can't be measured on this machine; undefined where it can. */
 export const whyAbsent = (name: ServerName): string | undefined => {
   const { needs, python }: Peer = peers[name]
-  if (needs === undefined) return undefined
-  if (python) {
-    const { status } = spawnSync("python3", ["-c", `import ${needs}`])
-    return status === 0 ? undefined : "python3 has no module websockets (Debian: python3-websockets)"
+  if (python !== undefined && pythonWith(python) === undefined) {
+    return `python3 has no module ${python} (Debian: python3-${python})`
   }
+  if (needs === undefined) return undefined
   try {
-    createRequire(import.meta.url).resolve(needs)
-    return undefined
+    require.resolve(needs)
   } catch {
     return `${needs} is not installed (npm install --no-save --no-package-lock ${needs})`
   }
+  // Native code may be for another system.
+  const { status, stderr } = spawnSync(process.execPath, ["-e", `require("${needs}")`], { cwd: import.meta.dirname })
+  return status === 0
+    ? undefined
+    : `${needs} does not load: ${String(stderr).match(/^(?!.*supports only)\w*Error: .*$/m)?.[0] ?? "no reason"}`
 }
 
 /** Whether it has anything to say in a workload. */

@@ -9,7 +9,9 @@ export type Round = ByServer<Sample>
 
 export interface Results {
   readonly workload: string
+  /** When it was measured, and of which commit. */
   readonly date: string
+  readonly commit: string
   readonly rounds: ReadonlyArray<Round>
   /** Why a server has no figures in this workload. */
   readonly failures: ByServer<string>

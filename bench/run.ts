@@ -1,9 +1,10 @@
+import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { built, root } from "./build.js"
 import { type Child, startChild, UnexpectedMessage } from "./child.js"
 import type { Lie } from "./lies.js"
 import type { Failed, Fault, Finished, FromLoad, FromServer, ToLoad, ToServer } from "./messages.js"
-import { peerNamed, type ServerName } from "./peers.js"
+import { peerNamed, pythonWith, type ServerName } from "./peers.js"
 import { type Workload, workloadNamed } from "./workloads.js"
 
 export interface Sample {
@@ -117,12 +118,14 @@ const program = (name: ServerName | "liar", workload: string, lie: Lie | undefin
   const side = kind === "client" ? "clients" : "servers"
   if (name === "liar") return { script: built(`${side}/liar`), args: [workload, lie ?? ""] }
   const { args = [], client, env = {}, python, server } = peerNamed(name)
-  if (python)
+  if (python !== undefined) {
+    const command = [pythonWith(python) ?? "python3"]
     return {
-      command: ["python3"],
-      script: `${root}/bench/servers/${server}.py`,
+      command,
+      script: join(root, "bench", "servers", "python.py"),
       args: [JSON.stringify(workloadNamed(workload))]
     }
+  }
   const script = built(`${side}/${kind === "client" ? client : server}`, name === "before" ? before : undefined)
   const command = kind === "memory" ? [process.execPath, "--expose-gc"] : [process.execPath]
   return { command, script, args: [workload, ...args], env }
