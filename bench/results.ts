@@ -148,7 +148,7 @@ export const table = (results: Results): string => {
       server,
       of("cost"),
       of("load"),
-      of("perSecond"),
+      rate === "" ? "" : of("perSecond"),
       against ? figure(against.median) : "–",
       against ? `${figure(against.least)}–${figure(against.most)}` : "–",
       hasCold ? of("cold") : ""

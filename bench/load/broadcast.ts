@@ -95,7 +95,7 @@ export const broadcast = (workload: Workload & Broadcast, port: number): Load =>
     return link
   }
   return {
-    open: async (connections) => broadcasts.begin(await openLinks(connections, open, 32)),
+    open: async (connections) => broadcasts.begin(await openLinks(connections, open)),
     run: (seconds) => broadcasts.run(seconds),
     drop: async () => {}
   }

@@ -4,8 +4,6 @@ import type { Arrivals, Memory } from "../workloads.js"
 import type { Load } from "./Load.js"
 import { answerPing, fail, type Link, LoadError, openLink, openLinks, received, watch } from "./link.js"
 
-const atATime = 32
-
 const compressedEcho = makeFrames({
   kind: "echo",
   title: "",
@@ -51,7 +49,7 @@ export const idle = (workload: Memory | Arrivals, port: number): Load => {
   }
   return {
     open: async (count) => {
-      links.push(...(await openLinks(count, open, atATime)))
+      links.push(...(await openLinks(count, open)))
     },
     run: async () => 0,
     drop: async () => {

@@ -115,12 +115,10 @@ export const openLink = (options: LinkOptions): Promise<Link> =>
     socket.write(requestHead(`${host}:${port}`, key, extension))
   })
 
-/** So many, a few at a time: all at once would measure the listen backlog. */
-export const openLinks = async (
-  count: number,
-  open: () => Promise<Link>,
-  atATime = 1
-): Promise<ReadonlyArray<Link>> => {
+/** All at once would measure the listen backlog. */
+const atATime = 32
+
+export const openLinks = async (count: number, open: () => Promise<Link>): Promise<ReadonlyArray<Link>> => {
   const links: Array<Link> = []
   const timer = watch(
     () => links.length,
