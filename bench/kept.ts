@@ -16,7 +16,9 @@ export interface Kept {
 /** Undefined where there is no file yet. */
 export const load = (file: string): Kept | undefined => {
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as Kept
+    const kept = JSON.parse(readFileSync(file, "utf8"))
+    if (!Array.isArray(kept?.results)) throw new Error(`${file} is nothing that this benchmark has kept`)
+    return kept
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined
     throw error

@@ -9,16 +9,14 @@ import { type Kept, load, merge, save } from "./kept.js"
 import { commit, thisMachine, versions } from "./machine.js"
 import { type Options, parseOptions, usage } from "./options.js"
 import { type ServerName, serverNames, takesPart, whyAbsent } from "./peers.js"
+import { countDown, progress } from "./progress.js"
 import { markdown } from "./readme.js"
-import { figure, growthVerdicts, guardMinimum, type Results, ratio, table } from "./results.js"
+import { figure, growthVerdicts, guardMinimum, type Results, ratio, ratios, table } from "./results.js"
 import { measure, RunFailed, type Sample } from "./run.js"
 import { selfTest } from "./selfTest.js"
 import { workloadNamed } from "./workloads.js"
 
 const print = (text: string): void => console.log(text)
-
-/** On stderr, so that the tables alone can be kept. */
-const progress = (text: string): void => console.error(text)
 
 const shuffled = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> =>
   values
@@ -36,16 +34,29 @@ const absentOf = ({ servers }: Options): Readonly<Record<string, string>> => {
   return Object.fromEntries(reasons)
 }
 
+const participants = (workload: string, servers: ReadonlyArray<ServerName>): ReadonlyArray<ServerName> =>
+  servers.filter((server) => takesPart(server, workloadNamed(workload)))
+
+/** All runs of all rounds. */
+const runsOf = (servers: ReadonlyArray<ServerName>, { rounds, workloads }: Options): number =>
+  rounds * workloads.reduce((sum, workload) => sum + participants(workload, servers).length, 0)
+
 /** All rounds of a workload. A server whose run fails is left out of the rounds that follow. */
-const compare = async (name: string, servers: ReadonlyArray<ServerName>, options: Options): Promise<Results> => {
+const compare = async (
+  name: string,
+  servers: ReadonlyArray<ServerName>,
+  options: Options,
+  tick: (doing: string) => void
+): Promise<Results> => {
   const { rounds, seconds } = options
-  const workload = workloadNamed(name)
-  const taking = servers.filter((server) => takesPart(server, workload))
+  const taking = participants(name, servers)
   const failures: Partial<Record<ServerName, string>> = {}
   const done: Array<Partial<Record<ServerName, Sample>>> = []
   for (let i = 1; i <= rounds; i++) {
     const round: Partial<Record<ServerName, Sample>> = {}
-    for (const server of shuffled(taking.filter((taken) => failures[taken] === undefined))) {
+    for (const server of shuffled(taking)) {
+      tick(`${name} ${server}, round ${i} of ${rounds}`)
+      if (failures[server] !== undefined) continue
       try {
         round[server] = await measure(server, name, { ...options, warmUpSeconds: Math.max(1, seconds / 2) })
       } catch (error) {
@@ -84,6 +95,7 @@ const measureAll = async (options: Options): Promise<boolean> => {
   let kept: Kept = { machine, versions: versions(), absent, results: [] }
   // Says before hours of measuring that they don't fit together.
   merge(older, kept)
+  const tick = countDown(runsOf(servers, options))
   let complete = true
   for (const workload of options.workloads) {
     const { connections } = workloadNamed(workload)
@@ -94,13 +106,14 @@ const measureAll = async (options: Options): Promise<boolean> => {
       complete = false
       continue
     }
-    const results = await compare(workload, servers, options)
+    const results = await compare(workload, servers, options, tick)
     kept = { ...kept, results: [...kept.results, results] }
     if (json !== undefined) save(json, merge(older, kept))
     print(`${table(results)}\n`)
     complete &&= Object.keys(results.failures).length === 0
   }
   for (const line of growthVerdicts(kept.results)) print(line)
+  print(`${ratios(kept.results)}\n`)
   if (options.chart !== undefined) writeFileSync(options.chart, chart(kept.results))
   print("Medians of the rounds; against ws: what ws costs over what the server costs, round by round.")
   return complete
@@ -118,9 +131,11 @@ const show = (file: string, image: string | undefined): boolean => {
 
 /** Measures once more before it says no: on a shared machine one bad minute is no regression. */
 const guard = async (options: Options): Promise<boolean> => {
+  const servers = ["ws", "ours"] as const
+  const tick = countDown(runsOf(servers, options))
   const holds = async (workload: string): Promise<boolean> => {
     const minimum = guardMinimum(workloadNamed(workload))
-    const results = await compare(workload, ["ws", "ours"], options)
+    const results = await compare(workload, servers, options, tick)
     const value = ratio(results, "ours", "ws")?.median
     const ok = Object.keys(results.failures).length === 0 && value !== undefined && value >= minimum
     print(`${table(results)}\n  guard: at least ${minimum.toFixed(2)}: ${ok ? "held" : "FAILED"}\n`)

@@ -148,7 +148,7 @@ export const table = (results: Results): string => {
       server,
       of("cost"),
       of("load"),
-      rate === "" ? "" : of("perSecond"),
+      speed(workload, typical(results, server, "perSecond") ?? Number.NaN),
       against ? figure(against.median) : "–",
       against ? `${figure(against.least)}–${figure(against.most)}` : "–",
       hasCold ? of("cold") : ""
@@ -162,6 +162,36 @@ export const table = (results: Results): string => {
     ...verdicts(results).map((verdict) => `  ${describe(verdict)}`),
     ...againstBefore(results)
   ].join("\n")
+}
+
+/** How much in a second; how long it took where that is the question. */
+const speed = (workload: Workload, perSecond: number): string => {
+  switch (workload.kind) {
+    case "memory":
+      return ""
+    case "arrivals":
+      return `${figure(workload.connections / perSecond)} s`
+    default:
+      return Math.round(perSecond).toLocaleString("en")
+  }
+}
+
+/** All ratios against ws on one page. */
+export const ratios = (all: ReadonlyArray<Results>): string => {
+  const servers = serverNames.filter((name) => name !== "ws" && all.some((results) => ratio(results, name, "ws")))
+  if (servers.length === 0) return ""
+  const line = (first: string, cells: ReadonlyArray<string>) =>
+    `  ${first.padEnd(22)}${cells.map((cell, i) => cell.padStart((servers[i]?.length ?? 0) + 2)).join("")}`
+  const rows = all.map((results) =>
+    line(
+      results.workload,
+      servers.map((name) => {
+        const against = ratio(results, name, "ws")
+        return against ? figure(against.median) : "–"
+      })
+    )
+  )
+  return ["against ws", line("", servers), ...rows].join("\n")
 }
 
 const againstBefore = (results: Results): ReadonlyArray<string> => {

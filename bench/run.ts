@@ -61,6 +61,7 @@ const costOf = async (session: Session, act: () => Promise<Finished>): Promise<S
   const before = await session.cpu()
   const { count, seconds, cpuMicros } = await act()
   const after = await session.cpu()
+  if (count === 0) throw new RunFailed("nothing was done in the measured window")
   return { cost: (after - before) / count, load: cpuMicros / count, perSecond: count / seconds }
 }
 

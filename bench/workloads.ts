@@ -337,7 +337,7 @@ export const unitOf = ({ kind }: Shape): { readonly cost: string; readonly rate:
     case "handshakes":
       return { cost: "µs/handshake", rate: "handshakes/s" }
     case "arrivals":
-      return { cost: "µs/connection", rate: "connections/s" }
+      return { cost: "µs/connection", rate: "all of them" }
     case "memory":
       return { cost: "B/connection", rate: "" }
   }

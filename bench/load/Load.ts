@@ -3,6 +3,6 @@ export interface Load {
   /** So many connections more. */
   readonly open: (connections: number) => Promise<void>
   readonly run: (seconds: number, atMost?: number) => Promise<number>
-  /** Ends all connections. */
-  readonly drop: () => Promise<void>
+  /** Ends all connections, where that is measured. */
+  readonly drop?: () => Promise<number>
 }

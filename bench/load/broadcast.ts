@@ -96,7 +96,6 @@ export const broadcast = (workload: Workload & Broadcast, port: number): Load =>
   }
   return {
     open: async (connections) => broadcasts.begin(await openLinks(connections, open)),
-    run: (seconds) => broadcasts.run(seconds),
-    drop: async () => {}
+    run: (seconds) => broadcasts.run(seconds)
   }
 }

@@ -27,7 +27,6 @@ export const exchange = (workload: Workload & (Echo | Receive), port: number): L
   }
   return {
     open: async (connections) => void (await openLinks(connections, open)),
-    run: (seconds) => bursts.run(seconds),
-    drop: async () => {}
+    run: (seconds) => bursts.run(seconds)
   }
 }

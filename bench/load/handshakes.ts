@@ -1,7 +1,7 @@
 import { masked } from "../frames.js"
 import type { Handshakes } from "../workloads.js"
 import type { Load } from "./Load.js"
-import { fail, LoadError, openLink, received, watch } from "./link.js"
+import { LoadError, openLink, received, watch } from "./link.js"
 
 const closeFrame = masked(0x88, Buffer.from([0x03, 0xe8]))
 const answer = Buffer.from([0x88, 0x02, 0x03, 0xe8])
@@ -44,7 +44,6 @@ export const handshakes = ({ connections }: Handshakes, port: number): Load => {
       await Promise.all(Array.from({ length: connections }, worker))
       clearInterval(timer)
       return done - before
-    },
-    drop: async () => fail("WrongReply", "there is nothing to drop")
+    }
   }
 }

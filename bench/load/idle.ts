@@ -53,7 +53,8 @@ export const idle = (workload: Memory | Arrivals, port: number): Load => {
     },
     run: async () => 0,
     drop: async () => {
-      let left = links.length
+      const count = links.length
+      let left = count
       const timer = watch(
         () => left,
         () => `${left} connections not ended by the server`
@@ -70,6 +71,7 @@ export const idle = (workload: Memory | Arrivals, port: number): Load => {
       })
       clearInterval(timer)
       links.length = 0
+      return count
     }
   }
 }

@@ -65,12 +65,11 @@ const obey = async (message: ToLoad): Promise<void> => {
       )
     case "Run":
       return timed(() => prepared().run(message.seconds, message.atMost))
-    case "Drop":
-      return timed(() =>
-        prepared()
-          .drop()
-          .then(() => 0)
-      )
+    case "Drop": {
+      const { drop } = prepared()
+      if (drop === undefined) throw new Error("this workload drops nothing")
+      return timed(drop)
+    }
   }
 }
 

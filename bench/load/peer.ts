@@ -53,7 +53,6 @@ export const peer = async (workload: Workload & Client): Promise<Load & { readon
       })
       clearInterval(timer)
     },
-    run: (seconds) => bursts.run(seconds),
-    drop: async () => {}
+    run: (seconds) => bursts.run(seconds)
   }
 }

@@ -9,8 +9,7 @@ import socket
 import ssl
 import sys
 
-from websockets.asyncio.server import broadcast, serve
-from websockets.exceptions import ConnectionClosed
+from websockets import ConnectionClosed, broadcast, serve
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 workload = json.loads(sys.argv[1])
@@ -52,11 +51,16 @@ def utf16_units(text):
     return len(text.encode("utf-16-le")) // 2
 
 
+def connections():
+    """Under their name from version 13 on, and the one before."""
+    return server.connections if hasattr(server, "connections") else server.websockets
+
+
 async def handle(connection):
     try:
         if kind == "broadcast":
             async for message in connection:
-                broadcast(server.connections, message)
+                broadcast(connections(), message)
         elif kind == "receive":
             count = total = 0
             async for message in connection:
