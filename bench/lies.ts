@@ -16,7 +16,7 @@ export const lies = {
   skip: "Stalled",
   /** The key of the opening handshake is answered wrongly. */
   accept: "WrongReply",
-  /** Something comes on a connection that is idle. */
+  /** Something comes on a connection that nothing was sent on. */
   chatter: "WrongReply"
 } as const satisfies Record<string, Fault>
 
@@ -32,8 +32,8 @@ export const ownLie = (): Lie => {
 }
 
 /** Those that can be told in a workload. */
-export const liesOf = ({ kind }: Workload): ReadonlyArray<Lie> => {
-  switch (kind) {
+export const liesOf = (workload: Workload): ReadonlyArray<Lie> => {
+  switch (workload.kind) {
     case "echo":
     case "receive":
       return ["garbage", "half", "masking", "accept"]
@@ -42,7 +42,7 @@ export const liesOf = ({ kind }: Workload): ReadonlyArray<Lie> => {
     case "client":
       return ["garbage", "half", "masking", "wrongKey"]
     case "handshakes":
-      return ["garbage", "half", "accept"]
+      return workload.ends === "cut" ? ["accept", "chatter"] : ["garbage", "half", "accept"]
     case "memory":
     case "arrivals":
       return ["accept", "chatter"]

@@ -38,7 +38,7 @@ export interface Options {
 const guarded = ["P2", "P3", "P5", "P10"]
 
 /** One of each kind, and of each way to check. */
-const tested = ["P3", "P7/8", "P8", "P9/plain", "P10", "P11", "P12/receive/64", "P12/send/16K"]
+const tested = ["P3", "P7/8", "P8/closed", "P9/plain", "P10", "P11", "P12/receive/64", "P12/send/16K"]
 
 /** Throws an Error whose message is for the person at the keyboard. */
 export const parseOptions = (args: ReadonlyArray<string>): Options => {

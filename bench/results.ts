@@ -181,7 +181,7 @@ export const ratios = (all: ReadonlyArray<Results>): string => {
   const servers = serverNames.filter((name) => name !== "ws" && all.some((results) => ratio(results, name, "ws")))
   if (servers.length === 0) return ""
   const line = (first: string, cells: ReadonlyArray<string>) =>
-    `  ${first.padEnd(22)}${cells.map((cell, i) => cell.padStart((servers[i]?.length ?? 0) + 2)).join("")}`
+    `  ${first.padEnd(22)}${cells.map((cell, i) => cell.padStart(Math.max(7, servers[i]?.length ?? 0) + 2)).join("")}`
   const rows = all.map((results) =>
     line(
       results.workload,

@@ -64,9 +64,11 @@ export interface Client {
   readonly window: number
 }
 
-/** Connections are opened, upgraded and closed with both close frames, so many at a time. */
+/** Connections are opened, upgraded and closed, so many at a time. */
 export interface Handshakes {
   readonly kind: "handshakes"
+  /** With both close frames, or only with the end of the stream. */
+  readonly ends: "closed" | "cut"
   readonly connections: number
 }
 
@@ -175,11 +177,19 @@ const named: Readonly<Record<string, Workload>> = {
     window: 8,
     targets: [ratio("ws", 5.5, 4)]
   },
-  P8: {
-    title: "handshakes, opened and closed, 32 at a time",
+  "P8/closed": {
+    title: "handshakes and closing handshakes, 32 at a time",
     kind: "handshakes",
+    ends: "closed",
     connections: 32,
     targets: [ratio("ws", 2, 1.2)]
+  },
+  "P8/cut": {
+    title: "handshakes, then the end of the stream, 32 at a time",
+    kind: "handshakes",
+    ends: "cut",
+    connections: 32,
+    targets: []
   },
   "P9/plain": {
     title: "memory of 5,000 idle connections",

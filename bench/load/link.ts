@@ -73,6 +73,13 @@ const isRight = (head: string, { extension, mayAdd }: LinkOptions): boolean => {
   return head.startsWith("HTTP/1.1 101 ") && fieldOf(head, "sec-websocket-accept") === accept && isAgreed
 }
 
+let certificate: string | undefined
+
+const trusted = (): string => {
+  certificate ??= readCertificate().cert
+  return certificate
+}
+
 const connect = (options: LinkOptions, callback: (length: number) => void): net.Socket => {
   const onread = {
     buffer: received,
@@ -82,7 +89,7 @@ const connect = (options: LinkOptions, callback: (length: number) => void): net.
     }
   }
   const to = { host, port: options.port, noDelay: true, onread }
-  return options.tls ? tls.connect({ ...to, servername: "localhost", ca: readCertificate().cert }) : net.connect(to)
+  return options.tls ? tls.connect({ ...to, servername: "localhost", ca: trusted() }) : net.connect(to)
 }
 
 /** §4.1: asks for the upgrade; completes when it is granted. */
