@@ -1,6 +1,6 @@
 import type { ServerName } from "./peers.js"
 import { figure, type Results, ratio } from "./results.js"
-import { workloadNamed } from "./workloads.js"
+import { growths, workloadNamed } from "./workloads.js"
 
 /**
  * Ratios against ws as an SVG: a bar for ours in each workload, marks for the others, on a logarithmic scale. To the
@@ -33,9 +33,9 @@ const style = `
     circle { stroke: #0d1117 }
   }`
 
-const width = 900
-const left = 340
-const right = 60
+const width = 1000
+const left = 440
+const right = 70
 const top = 56
 const rowHeight = 24
 
@@ -79,30 +79,31 @@ const drawRow = ({ name, others, ours, title }: Row, y: number, x: (value: numbe
     ([server, value]) =>
       `<circle class="${server}" cx="${round(x(value))}" cy="${middle}" r="4.5"><title>${server} ${figure(value)}</title></circle>`
   )
-  // The figure stands behind whatever is furthest to the right.
-  const label = Math.max(to, ...others.map(([, value]) => x(value) + 5)) + 6
   return [
     `<text x="${left - 12}" y="${middle + 4}" text-anchor="end"><tspan class="faint">${escaped(name)}</tspan> ${escaped(title)}</text>`,
     `<rect class="ours" x="${round(from)}" y="${y + 5}" width="${round(Math.max(1, to - from))}" height="${rowHeight - 10}" rx="2"><title>ours ${figure(ours)}</title></rect>`,
     ...circles,
-    `<text class="faint" x="${round(label)}" y="${middle + 4}">${figure(ours)}</text>`
+    `<text x="${width - 8}" y="${middle + 4}" text-anchor="end">${figure(ours)} ×</text>`
   ].join("\n")
 }
 
 const legend = (shown: ReadonlyArray<Row>): string => {
   const present = marks.filter(([name]) => shown.some(({ others }) => others.some(([other]) => other === name)))
-  let at = left + 110
+  let at = 130
   const items = present.map(([name, label]) => {
     const item = `<circle class="${name}" cx="${at}" cy="12" r="4.5"/><text x="${at + 8}" y="16">${label}</text>`
-    at += 30 + label.length * 6
+    at += 36 + label.length * 6.5
     return item
   })
-  return `<rect class="ours" x="${left}" y="6" width="18" height="12" rx="2"/><text x="${left + 24}" y="16">this library</text>${items.join("")}`
+  return `<rect class="ours" x="12" y="6" width="18" height="12" rx="2"/><text x="36" y="16">this library</text>${items.join("")}`
 }
+
+/** What is the same at several sizes is for a table. */
+const grown = growths.flatMap(({ names }) => names)
 
 /** Empty where nothing was compared with ws. */
 export const chart = (all: ReadonlyArray<Results>): string => {
-  const rows = all.flatMap(rowOf)
+  const rows = all.filter(({ workload }) => !grown.includes(workload)).flatMap(rowOf)
   if (rows.length === 0) return ""
   const { ticks, x } = makeScale(rows.flatMap(({ others, ours }) => [ours, ...others.map(([, value]) => value)]))
   const bottom = top + rows.length * rowHeight
