@@ -1,5 +1,5 @@
 import { constants, deflateRawSync } from "node:zlib"
-import type { Message, Workload } from "./workloads.js"
+import type { Message, Shape } from "./workloads.js"
 
 /**
  * What a workload sends and has to get back, made here rather than by the library: a benchmark that encodes with the
@@ -22,7 +22,7 @@ const maskingKey = Buffer.from([0x37, 0xfa, 0x21, 0x3d])
 
 const opcodeOf = (type: Message["type"]): number => (type === "binary" ? 0x2 : 0x1)
 
-export const makeFrames = (workload: Extract<Workload, { readonly message: Message }>): Frames => {
+export const makeFrames = (workload: Extract<Shape, { readonly message: Message }>): Frames => {
   const { message } = workload
   const content = contents[message.type](message.bytes)
   const first = 0x80 | opcodeOf(message.type)
@@ -62,6 +62,14 @@ export const masked = (first: number, payload: Buffer): Buffer =>
     maskingKey,
     payload.map((byte, i) => byte ^ (maskingKey[i & 3] ?? 0))
   ])
+
+/** The reply as a client sends it. */
+export const maskedReply = ({ reply, replyFrames }: Frames): Buffer => {
+  const frame = reply.subarray(0, reply.length / replyFrames)
+  const length = frame[1] ?? 0
+  const payload = frame.subarray(length < 126 ? 2 : length === 126 ? 4 : 10)
+  return repeat(masked(frame[0] ?? 0, payload), replyFrames)
+}
 
 const filled = (bytes: number, byteAt: (i: number) => number): Buffer => {
   const payload = Buffer.alloc(bytes)
@@ -120,3 +128,9 @@ const header = (first: number, length: number, maskBit: 0 | 0x80): Buffer => {
 
 /** The frame so often, back to back. */
 export const repeat = (frame: Buffer, times: number): Buffer => Buffer.concat(new Array<Buffer>(times).fill(frame))
+
+/** The same so often, cut from one buffer: nobody has more than a window of them due. */
+export const cut = (reply: Buffer, window: number): ((times: number) => Buffer) => {
+  const whole = repeat(reply, window)
+  return (times) => whole.subarray(0, times * reply.length)
+}

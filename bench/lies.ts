@@ -1,4 +1,4 @@
-import { type Frames, masked, repeat } from "./frames.js"
+import { repeat } from "./frames.js"
 import type { Fault } from "./messages.js"
 import type { Workload } from "./workloads.js"
 
@@ -53,14 +53,6 @@ export const lastBitFlipped = (bytes: Buffer): Buffer => {
   const wrong = Buffer.from(bytes)
   wrong[wrong.length - 1] = (wrong.at(-1) ?? 0) ^ 1
   return wrong
-}
-
-/** The same frames as a client sends them. */
-export const maskedReply = ({ reply, replyFrames }: Frames): Buffer => {
-  const frame = reply.subarray(0, reply.length / replyFrames)
-  const length = frame[1] ?? 0
-  const payload = frame.subarray(length < 126 ? 2 : length === 126 ? 4 : 10)
-  return repeat(masked(frame[0] ?? 0, payload), replyFrames)
 }
 
 /** Honest to the first hundred bursts of a process, then not: answers so many bursts with the one or the other. */

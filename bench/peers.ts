@@ -19,7 +19,7 @@ interface Peer {
 const plain = { WS_NO_BUFFER_UTIL: "1" }
 
 const peers = {
-  raw: { server: "raw" },
+  raw: { server: "raw", client: "raw" },
   ws: { server: "ws", client: "ws", env: plain },
   "ws-bufferutil": { server: "ws", client: "ws", needs: "bufferutil" },
   "effect-socket": { server: "effectSocket", env: plain },

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { makeFrames, repeat } from "../frames.js"
 import { SameReplies } from "../replies.js"
-import type { Broadcast, Workload } from "../workloads.js"
+import type { Broadcast } from "../workloads.js"
 import type { Load } from "./Load.js"
 import { answerPing, fail, type Link, openLink, openLinks, received, watch } from "./link.js"
 
@@ -75,7 +75,7 @@ class Broadcasts {
   }
 }
 
-export const broadcast = (workload: Workload & Broadcast, port: number): Load => {
+export const broadcast = (workload: Broadcast, port: number): Load => {
   const { reply, request } = makeFrames(workload)
   const broadcasts = new Broadcasts(request, workload.window)
   const expected = repeat(reply, 1 + Math.ceil(received.length / reply.length))

@@ -1,6 +1,6 @@
 import { makeFrames, repeat } from "../frames.js"
 import { DeflatedReplies, type Replies, SameReplies } from "../replies.js"
-import type { Echo, Receive, Workload } from "../workloads.js"
+import type { Echo, Receive } from "../workloads.js"
 import { Bursts } from "./bursts.js"
 import type { Load } from "./Load.js"
 import { answerPing, type Link, openLink, openLinks, received } from "./link.js"
@@ -9,7 +9,7 @@ import { answerPing, type Link, openLink, openLinks, received } from "./link.js"
 const deflateOffer = "permessage-deflate; client_no_context_takeover; server_no_context_takeover"
 
 /** Connections to a server under test, which answers each burst on the connection it came on. */
-export const exchange = (workload: Workload & (Echo | Receive), port: number): Load => {
+export const exchange = (workload: Echo | Receive, port: number): Load => {
   const frames = makeFrames(workload)
   const bursts = new Bursts(frames, workload.window)
   const deflate = workload.kind === "echo" && workload.deflate === true

@@ -6,8 +6,6 @@ import { answerPing, fail, type Link, LoadError, openLink, openLinks, received, 
 
 const compressedEcho = makeFrames({
   kind: "echo",
-  title: "",
-  targets: [],
   message: { type: "json", bytes: 1024 },
   deflate: true,
   connections: 1,

@@ -2,13 +2,13 @@ import net from "node:net"
 import { makeFrames } from "../frames.js"
 import { MaskedReplies } from "../replies.js"
 import { acceptOf, fieldOf, responseHead } from "../upgrade.js"
-import type { Client, Workload } from "../workloads.js"
+import type { Client } from "../workloads.js"
 import { Bursts } from "./bursts.js"
 import type { Load } from "./Load.js"
 import { fail, watch } from "./link.js"
 
 /** A bare server for the client under test: it agrees to no extension, and unmasks and compares every frame. */
-export const peer = async (workload: Workload & Client): Promise<Load & { readonly port: number }> => {
+export const peer = async (workload: Client): Promise<Load & { readonly port: number }> => {
   const frames = makeFrames(workload)
   const bursts = new Bursts(frames, workload.window)
   let arrived = () => {}

@@ -1,4 +1,5 @@
-import { lastBitFlipped, makeAnswers, maskedReply, ownLie } from "../lies.js"
+import { maskedReply } from "../frames.js"
+import { lastBitFlipped, makeAnswers, ownLie } from "../lies.js"
 import { acceptOf } from "../upgrade.js"
 import { ownWorkload } from "../workloads.js"
 import { serveCounting } from "./counting.js"

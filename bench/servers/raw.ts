@@ -1,4 +1,4 @@
-import { repeat } from "../frames.js"
+import { cut } from "../frames.js"
 import { acceptOf } from "../upgrade.js"
 import { ownWorkload } from "../workloads.js"
 import { serveCounting } from "./counting.js"
@@ -12,9 +12,5 @@ const { kind } = ownWorkload()
 if (kind === "handshakes" || kind === "memory" || kind === "arrivals") {
   serveUpgrades(acceptOf, Buffer.from([0x88, 0x02, 0x03, 0xe8]))
 } else {
-  serveCounting(({ reply }, window) => {
-    // Cut from one buffer: no connection has more than a window of them due.
-    const whole = repeat(reply, window)
-    return (count) => whole.subarray(0, count * reply.length)
-  })
+  serveCounting(({ reply }, window) => cut(reply, window))
 }

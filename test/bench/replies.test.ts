@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest"
-import { makeFrames, repeat } from "../../bench/frames.js"
-import { lastBitFlipped, maskedReply } from "../../bench/lies.js"
+import { makeFrames, maskedReply, repeat } from "../../bench/frames.js"
+import { lastBitFlipped } from "../../bench/lies.js"
 import { DeflatedReplies, MaskedReplies, type Replies, SameReplies } from "../../bench/replies.js"
 import { workloadNamed } from "../../bench/workloads.js"
 
