@@ -1,20 +1,17 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 
 /** Where the certificate of this run is, for the processes that it starts. */
 const variable = "BENCH_CERTIFICATE"
 
-/** A certificate for localhost, for the servers and the load generator of this run. */
-export const writeCertificate = async (): Promise<void> => {
+/** Makes a certificate for localhost, for the servers and the load generator of this run. */
+export const writeCertificate = async (folder: string): Promise<void> => {
   // Not at the top, as servers read this module too and would keep it in memory.
   const { generate } = await import("selfsigned")
   const { cert, private: key } = await generate([{ name: "commonName", value: "localhost" }], {
     keyType: "ec",
     extensions: [{ name: "subjectAltName", altNames: [{ type: 2, value: "localhost" }] }]
   })
-  const folder = mkdtempSync(join(tmpdir(), "bench-"))
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
   writeFileSync(join(folder, "cert.pem"), cert)
   writeFileSync(join(folder, "key.pem"), key)
   process.env[variable] = folder

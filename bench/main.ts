@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { README, rewriteSection } from "../test/support/readmeSection.js"
-import { buildBench, buildLibrary } from "./build.js"
+import { buildBench, buildLibrary, root } from "./build.js"
 import { writeCertificate } from "./certificate.js"
 import { chart } from "./chart.js"
 import { whyUnpinned } from "./child.js"
@@ -113,7 +114,8 @@ const measureAll = async (options: Options): Promise<boolean> => {
     complete &&= Object.keys(results.failures).length === 0
   }
   for (const line of growthVerdicts(kept.results)) print(line)
-  print(`${ratios(kept.results)}\n`)
+  const page = ratios(kept.results)
+  if (page !== "") print(`${page}\n`)
   if (options.chart !== undefined) writeFileSync(options.chart, chart(kept.results))
   print("Medians of the rounds; against ws: what ws costs over what the server costs, round by round.")
   return complete
@@ -155,7 +157,7 @@ const main = async (): Promise<boolean> => {
   if (options.readme !== undefined) return show(options.readme, options.chart)
   if (whyUnpinned !== undefined) progress(`Not pinned to cores (${whyUnpinned}): expect more noise.`)
   buildBench()
-  await writeCertificate()
+  await writeCertificate(join(root, "bench", "dist"))
   if (options.mode === "selfTest") return selfTest(options.workloads, print)
   buildLibrary()
   if (options.before !== undefined) {

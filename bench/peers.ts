@@ -13,6 +13,8 @@ interface Peer {
   readonly python?: string
   /** A package that the project does not bring along, or whose native part may be missing. */
   readonly needs?: string
+  /** A function of that package, which has a slower stand-in where its native part is missing. */
+  readonly native?: string
 }
 
 // No native addon helps ws unless it is asked for: the figures are those of a plain installation.
@@ -21,7 +23,7 @@ const plain = { WS_NO_BUFFER_UTIL: "1" }
 const peers = {
   raw: { server: "raw", client: "raw" },
   ws: { server: "ws", client: "ws", env: plain },
-  "ws-bufferutil": { server: "ws", client: "ws", needs: "bufferutil" },
+  "ws-bufferutil": { server: "ws", client: "ws", env: { WS_NO_BUFFER_UTIL: "" }, needs: "bufferutil", native: "mask" },
   "effect-socket": { server: "effectSocket", env: plain },
   "effect-http": { server: "effectHttp", env: plain },
   python: { server: "python", python: "websockets" },
@@ -53,7 +55,7 @@ const require = createRequire(import.meta.url)
 
 /** Why it can't be measured on this machine; undefined where it can. */
 export const whyAbsent = (name: ServerName): string | undefined => {
-  const { needs, python }: Peer = peers[name]
+  const { native, needs, python }: Peer = peers[name]
   if (python !== undefined && pythonWith(python) === undefined) {
     return `python3 has no module ${python} (Debian: python3-${python})`
   }
@@ -64,10 +66,11 @@ export const whyAbsent = (name: ServerName): string | undefined => {
     return `${needs} is not installed (npm install --no-save --no-package-lock ${needs})`
   }
   // Native code may be for another system.
-  const { status, stderr } = spawnSync(process.execPath, ["-e", `require("${needs}")`], { cwd: import.meta.dirname })
-  return status === 0
-    ? undefined
-    : `${needs} does not load: ${String(stderr).match(/^(?!.*supports only)\w*Error: .*$/m)?.[0] ?? "no reason"}`
+  const isNative = native === undefined ? "true" : `/native code/.test(used.${native})`
+  const script = `const used = require("${needs}"); if (!${isNative}) throw new Error("its native part is missing")`
+  const { status, stderr } = spawnSync(process.execPath, ["-e", script], { cwd: import.meta.dirname })
+  if (status === 0) return undefined
+  return `${needs} does not load: ${String(stderr).match(/^(?!.*supports only)\w*Error: .*$/m)?.[0] ?? "no reason"}`
 }
 
 /** Whether it has anything to say in a workload. */

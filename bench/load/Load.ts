@@ -2,7 +2,8 @@
 export interface Load {
   /** So many connections more. */
   readonly open: (connections: number) => Promise<void>
-  readonly run: (seconds: number, atMost?: number) => Promise<number>
+  /** Keeps at it for so long, or until so much is done; not where connections are idle. */
+  readonly run?: (seconds: number, atMost?: number) => Promise<number>
   /** Ends all connections, where that is measured. */
   readonly drop?: () => Promise<number>
 }

@@ -5,7 +5,7 @@ import { Bursts } from "./bursts.js"
 import type { Load } from "./Load.js"
 import { answerPing, type Link, openLink, openLinks, received } from "./link.js"
 
-/** A server has to agree to all of it. */
+/** A server has to agree to all of it. It may say how small its window is, which without contexts doesn't matter. */
 const deflateOffer = "permessage-deflate; client_no_context_takeover; server_no_context_takeover"
 
 /** Connections to a server under test, which answers each burst on the connection it came on. */
@@ -19,7 +19,6 @@ export const exchange = (workload: Echo | Receive, port: number): Load => {
       ? new DeflatedReplies(frames)
       : new SameReplies(expected, frames.reply.length, (payload) => answerPing(link, payload))
   const open = async () => {
-    // Servers may say how small their window is, as no context is kept it doesn't matter.
     const link = await openLink({ port, ...(deflate ? { extension: deflateOffer, mayAdd: true } : {}) })
     const talker = bursts.add(link.socket, makeReplies(link))
     link.receive = (length) => bursts.receive(talker, received, length)

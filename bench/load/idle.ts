@@ -49,7 +49,6 @@ export const idle = (workload: Memory | Arrivals, port: number): Load => {
     open: async (count) => {
       links.push(...(await openLinks(count, open)))
     },
-    run: async () => 0,
     drop: async () => {
       const count = links.length
       let left = count

@@ -8,7 +8,7 @@ import { acceptOf, fieldOf, requestHead } from "../upgrade.js"
 /** One connection of the load generator: raw TCP with a real opening handshake, whose answer is checked. */
 export interface Link {
   readonly socket: net.Socket
-  /** Takes what has arrived, the first bytes of `received`; undefined once whoever listens is not interested any more. */
+  /** Takes what has arrived, the first bytes of `received`. */
   receive: (length: number) => void
   /** The end of the connection: an accident unless somebody waits for it. */
   ended: (reason: string) => void

@@ -63,8 +63,11 @@ const obey = async (message: ToLoad): Promise<void> => {
           .open(message.connections)
           .then(() => message.connections)
       )
-    case "Run":
-      return timed(() => prepared().run(message.seconds, message.atMost))
+    case "Run": {
+      const { run } = prepared()
+      if (run === undefined) throw new Error("this workload runs nothing")
+      return timed(() => run(message.seconds, message.atMost))
+    }
     case "Drop": {
       const { drop } = prepared()
       if (drop === undefined) throw new Error("this workload drops nothing")
