@@ -11,6 +11,7 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
+import type { Capabilities } from "./capabilities.js"
 import { makeEngine } from "./deadlines.js"
 import * as Framing from "./Framing.js"
 import type { Message } from "./inbox.js"
@@ -22,7 +23,9 @@ import { type Reading, type ReceiveError, TypeId } from "./reading.js"
 import { type ConnectionOptions, resolve } from "./settings.js"
 import type { ByteStream } from "./Transport.js"
 import type { UnexpectedMessageType } from "./UnexpectedMessageType.js"
+import type { Unsupported } from "./Unsupported.js"
 
+export type { Capabilities } from "./capabilities.js"
 export type { Message } from "./inbox.js"
 export type { Handshake, SendOptions } from "./liveConnection.js"
 export type { Close, Role } from "./protocol/Frame.js"
@@ -45,6 +48,8 @@ export interface Connection {
   readonly id: number
   readonly role: Role
   readonly handshake: Handshake
+  /** What it can do that not every runtime can: everything, except over a browser's WebSocket. */
+  readonly capabilities: Capabilities
   /**
    * What the server's request hook gave this connection, as a principal or the parameters of a route: for whoever
    * finds it in the registry, with `Context.getOption`. Its handler has these services anyway.
@@ -106,10 +111,16 @@ export interface Connection {
     fragments: Stream.Stream<Message, E, R>
   ) => Effect.Effect<void, E | ConnectionClosed, R>
 
-  /** Sends a ping and waits for its pong: the round-trip time, to the millisecond. RFC 6455 §5.5.2. */
-  readonly ping: Effect.Effect<Duration.Duration, ConnectionClosed>
-  /** Sends a pong that nobody asked for: a heartbeat in one direction, at most 125 bytes. RFC 6455 §5.5.3. */
-  readonly pong: (payload?: Uint8Array) => Effect.Effect<void, ConnectionClosed>
+  /**
+   * Sends a ping and waits for its pong: the round-trip time, to the millisecond. Fails with `Unsupported` where
+   * `capabilities.ping` is false. RFC 6455 §5.5.2.
+   */
+  readonly ping: Effect.Effect<Duration.Duration, ConnectionClosed | Unsupported>
+  /**
+   * Sends a pong that nobody asked for: a heartbeat in one direction, at most 125 bytes. Fails with `Unsupported`
+   * where `capabilities.ping` is false. RFC 6455 §5.5.3.
+   */
+  readonly pong: (payload?: Uint8Array) => Effect.Effect<void, ConnectionClosed | Unsupported>
   /** The latest measured round-trip time, of our own pings and of keepalive's. */
   readonly latency: Effect.Effect<Option.Option<Duration.Duration>>
 

@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Connection } from "./Connection.js"
+import { type Capabilities, everything } from "./capabilities.js"
 import * as Deflate from "./Deflate.js"
 import { makeEngine } from "./deadlines.js"
 import * as Framing from "./Framing.js"
@@ -54,6 +55,8 @@ export class WebSocketClient extends Context.Tag("effect-websockets/WebSocketCli
       uri: string | URL,
       options?: ConnectOptions
     ) => Effect.Effect<Connection, ConnectError, Scope.Scope>
+    /** What its connections can do that not every runtime can: everything, except in a browser. */
+    readonly capabilities: Capabilities
   }
 >() {}
 
@@ -78,15 +81,16 @@ export const connect = (
 ): Effect.Effect<Connection, ConnectError, WebSocketClient | Scope.Scope> =>
   Effect.flatMap(WebSocketClient, (client) => client.connect(uri, options))
 
-/** A client over whatever connector there is. */
-export const layer: Layer.Layer<WebSocketClient, never, Transport.Connector> = Layer.effect(
+/** A client over whatever connector there is. Marked, so that programs for browsers need not carry it along. */
+export const layer: Layer.Layer<WebSocketClient, never, Transport.Connector> = /* @__PURE__ */ Layer.effect(
   WebSocketClient,
-  Effect.gen(function* () {
+  /* @__PURE__ */ Effect.gen(function* () {
     const connector = yield* Transport.Connector
     const framing = yield* Framing.Framing
     const handshake = yield* Handshake.Handshake
     const deflate = yield* Deflate.Deflate
     return {
+      capabilities: everything,
       connect: Effect.fn("WebSocketClient.connect")((input: string | URL, options: ConnectOptions = {}) =>
         open({ connector, framing, handshake, deflate }, input, options)
       )
