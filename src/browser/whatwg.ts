@@ -10,7 +10,9 @@ export interface WebSocketLike {
   readonly bufferedAmount: number
   readonly protocol: string
   readonly extensions: string
-  addEventListener(type: "open" | "message" | "error" | "close", listener: (event: never) => void): void
+  addEventListener(type: "open" | "error", listener: (event: object) => void): void
+  addEventListener(type: "message", listener: (event: MessageEvent) => void): void
+  addEventListener(type: "close", listener: (event: CloseEvent) => void): void
   send(data: string | Uint8Array<ArrayBuffer>): void
   close(code?: number, reason?: string): void
 }
@@ -20,6 +22,11 @@ export type WebSocketConstructor = new (url: string, protocols: Array<string>) =
 
 /** `WebSocket.OPEN`: neither end has begun to close. */
 export const OPEN = 1
+
+/** What a socket has received, as it is asked for it. */
+export interface MessageEvent {
+  readonly data: string | ArrayBuffer
+}
 
 /** How a socket ended. */
 export interface CloseEvent {
@@ -53,11 +60,9 @@ export class Listened {
     this.listener = listener
     socket.binaryType = "arraybuffer"
     socket.addEventListener("open", () => this.listener?.opened())
-    socket.addEventListener("message", ({ data }: { readonly data: string | ArrayBuffer }) =>
-      this.listener?.received(data)
-    )
-    socket.addEventListener("error", (event: object) => this.listener?.failed(saidBy(event)))
-    socket.addEventListener("close", (event: CloseEvent) => this.listener?.closed(event))
+    socket.addEventListener("message", ({ data }) => this.listener?.received(data))
+    socket.addEventListener("error", (event) => this.listener?.failed(saidBy(event)))
+    socket.addEventListener("close", (event) => this.listener?.closed(event))
   }
 
   handOver(listener: Listener): void {
@@ -72,7 +77,7 @@ export class Listened {
 
 /** A browser's event of an error says nothing; other runtimes give a message, or the error itself. */
 const saidBy = (event: object): string | undefined => {
-  const { message, error } = event as { readonly message?: unknown; readonly error?: unknown }
-  const said = typeof message === "string" && message !== "" ? message : error instanceof Error ? error.message : ""
-  return said === "" ? undefined : said
+  const message = "message" in event && typeof event.message === "string" ? event.message : ""
+  const error = "error" in event && event.error instanceof Error ? event.error.message : ""
+  return message || error || undefined
 }

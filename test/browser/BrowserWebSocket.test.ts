@@ -370,7 +370,7 @@ describe("sending", () => {
       const { connection, socket } = yield* openFake({ sendHighWaterMark: 10 })
       yield* connection.send("x".repeat(10))
       const sending = [yield* begun(connection.send("first")), yield* begun(connection.sendAll(["2nd", "3rd", "4th"]))]
-      yield* TestClock.adjust("1 minute")
+      yield* TestClock.adjust("1 second")
       assert.lengthOf(socket.sent, 1)
       socket.bufferedAmount = 9
       yield* TestClock.adjust("31 millis")
