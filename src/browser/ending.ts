@@ -25,10 +25,14 @@ const unknown: Closure = { sent: undefined, received: undefined, initiator: "rem
 /** The peer has begun to close, and the runtime answers; what the peer said comes with the end. */
 export const closingByPeer: State = { _tag: "Draining", closure: unknown }
 
+/** The peer's close frame, if there was one: without, browsers say 1006, and others may say 0 or 1005. */
+const closeOf = ({ code, reason, wasClean }: CloseEvent): Close | undefined =>
+  CloseCode.isValid(code) || (wasClean && code === CloseCode.NoStatusReceived) ? { code, reason } : undefined
+
 /** The socket is closed; where that was not clean, `cause` is the reason. */
-export const ended = (state: State, { code, reason, wasClean }: CloseEvent, cause: Cause): State => {
-  const received = code === CloseCode.AbnormalClosure ? undefined : { code, reason }
-  const problem = wasClean ? undefined : cause
+export const ended = (state: State, event: CloseEvent, cause: Cause): State => {
+  const received = closeOf(event)
+  const problem = event.wasClean && received !== undefined ? undefined : cause
   switch (state._tag) {
     case "Open":
       return closed(closedByPeer(unknown, received, problem))
@@ -44,12 +48,12 @@ export const ended = (state: State, { code, reason, wasClean }: CloseEvent, caus
   }
 }
 
-/** `closeTimeout` is up. */
-export const expired = (state: State): State => {
+/** `closeTimeout` is up, which is the cause unless there is another. */
+export const expired = (state: State, cause: Cause): State => {
   switch (state._tag) {
     case "Closing":
     case "Draining":
-      return closed({ ...state.closure, cause: state.closure.cause ?? { _tag: "CloseTimeout" } })
+      return closed({ ...state.closure, cause: state.closure.cause ?? cause })
     case "Open":
     case "Closed":
       return state

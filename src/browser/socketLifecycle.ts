@@ -44,8 +44,8 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
   private readonly parts: Parts
   private readonly whenClosed = new Calls()
   private current: Protocol.State = Protocol.open
-  /** Why the socket will have ended without a close frame, as far as the runtime says. */
-  private cause: Protocol.Cause = { _tag: "EndOfStream" }
+  /** What the runtime has told of an error. */
+  private cause: Protocol.Cause | undefined
   private failure: ConnectionClosed | undefined
   private readonly openedAt: number
   private bytesReceived = 0
@@ -89,18 +89,25 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
     const cause = new Error(said ?? "the runtime does not say why")
     const error = new TransportError({ operation: "stream", peer: this.parts.peer, code: undefined, cause })
     this.cause = { _tag: "TransportError", error }
+    // A runtime that tells nothing more is not waited for without end.
+    this.notice()
   }
 
   closed(event: CloseEvent): void {
-    this.enter(ended(this.current, event, this.cause))
+    this.enter(ended(this.current, event, this.cause ?? { _tag: "EndOfStream" }))
   }
 
   // What its user does
 
-  /** Whether messages can be sent; notices where the peer has begun to close, which has no event. */
+  /** Whether messages can be sent. */
   get isOpen(): boolean {
-    if (this.current._tag === "Open" && this.socket.readyState !== OPEN) this.enter(closingByPeer)
+    this.notice()
     return this.current._tag === "Open"
+  }
+
+  /** That the peer has begun to close has no event. */
+  private notice(): void {
+    if (this.current._tag === "Open" && this.socket.readyState !== OPEN) this.enter(closingByPeer)
   }
 
   /** Whether how it ends is not known yet, and will be. */
@@ -144,7 +151,7 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
 
   private abandon(): void {
     this.parts.listened.letGo()
-    this.enter(ended(this.current, { code: CloseCode.AbnormalClosure, reason: "", wasClean: false }, this.cause))
+    this.closed({ code: CloseCode.AbnormalClosure, reason: "", wasClean: false })
     this.socket.close()
   }
 
@@ -171,7 +178,7 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
 
   /** `closeTimeout` is up: what is left of the socket is the runtime's. */
   fire(): void {
-    this.enter(expired(this.current))
+    this.enter(expired(this.current, this.cause ?? { _tag: "CloseTimeout" }))
   }
 
   onClosed(run: () => void): () => void {

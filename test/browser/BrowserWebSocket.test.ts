@@ -88,6 +88,19 @@ describe("opening", () => {
     })
   )
 
+  it.scoped("fails where a runtime tells of an error and of no end, or of an end and of no error", () =>
+    Effect.gen(function* () {
+      const { layer, sockets } = makeFakes()
+      const attempt = begun(Effect.flip(Effect.provide(Effect.scoped(WebSocketClient.connect("ws://server")), layer)))
+      const first = yield* attempt
+      sockets[0]?.errs({ message: "no answer" })
+      assert.match((yield* Fiber.join(first)).message, /the runtime says: no answer$/)
+      const second = yield* attempt
+      sockets[1]?.closed(1002, "Expected 101 status code")
+      assert.match((yield* Fiber.join(second)).message, /the runtime says: Expected 101 status code$/)
+    })
+  )
+
   it.scoped("gives up after openTimeout, and closes the socket", () =>
     Effect.gen(function* () {
       const { layer, sockets } = makeFakes()
@@ -520,6 +533,19 @@ describe("the end", () => {
       const broken = yield* Effect.flip(loud.connection.receive)
       assert.strictEqual(broken.message, "lost the connection to server: reset by peer")
 
+      // As Deno says it, and others may.
+      for (const [code, wasClean] of [
+        [0, false],
+        [1005, false],
+        [1006, true]
+      ] as const) {
+        const { connection, socket } = yield* openFake()
+        socket.breaks(code, wasClean)
+        const { closure } = yield* connection.closed
+        const nothing = { sent: undefined, received: undefined, initiator: "remote", cause: { _tag: "EndOfStream" } }
+        assert.deepStrictEqual<unknown>(closure, nothing)
+      }
+
       const late = yield* openFake()
       const closing = yield* begun(late.connection.close())
       late.socket.breaks()
@@ -577,6 +603,18 @@ describe("the end", () => {
       )
       socket.closed(1000)
       assert.strictEqual(yield* connection.closed, closed)
+    })
+  )
+
+  it.scoped("is not waited for longer than that either where a runtime tells of an error and nothing more", () =>
+    Effect.gen(function* () {
+      const { connection, socket } = yield* openFake({ closeTimeout: "3 seconds" })
+      const reading = yield* begun(Effect.flip(connection.receive))
+      socket.errs({ message: "broken" })
+      yield* TestClock.adjust("2999 millis")
+      assert.isTrue(yield* isPending(reading))
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual((yield* Fiber.join(reading)).message, "lost the connection to server: broken")
     })
   )
 

@@ -64,14 +64,20 @@ export class FakeWebSocket implements BrowserWebSocket.WebSocketLike {
 
   /** The runtime has failed the connection, and says why or not. */
   fails(event: object = {}): void {
-    this.tell("error", event)
+    this.errs(event)
     this.breaks()
   }
 
-  /** The stream has ended without a close frame. */
-  breaks(): void {
+  /** The same in a runtime whose close event never comes. */
+  errs(event: object = {}): void {
     this.readyState = 3
-    this.tell("close", { code: 1006, reason: "", wasClean: false })
+    this.tell("error", event)
+  }
+
+  /** The stream has ended without a close frame, in the words of the runtime. */
+  breaks(code = 1006, wasClean = false): void {
+    this.readyState = 3
+    this.tell("close", { code, reason: "", wasClean })
   }
 }
 
