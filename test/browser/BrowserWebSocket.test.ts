@@ -329,7 +329,7 @@ describe("receiving", () => {
 
   it.scoped("ends at a message above maxMessageSize, which counts bytes of UTF-8", () =>
     Effect.gen(function* () {
-      const { connection, socket } = yield* openFake({ maxMessageSize: 9 })
+      const { connection, socket } = yield* openFake({ maxMessageSize: 9, closeTimeout: "3 seconds" })
       socket.receives(
         "aü€👋" /* 1 + 2 + 3 + 4 */
           .slice(0, 3),
@@ -339,6 +339,9 @@ describe("receiving", () => {
       assert.lengthOf(yield* connection.receiveAll, 3)
       socket.receives("👋👋€")
       assert.deepStrictEqual(socket.closes, [[4009, "a message of 11 bytes is above maxMessageSize"]])
+      // The peer does not answer: that is not why it ended.
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual((yield* connection.closed).closure.cause?._tag, "Violation")
       assert.match((yield* Effect.flip(connection.receive)).message, /above maxMessageSize/)
     })
   )
@@ -437,6 +440,20 @@ describe("sending", () => {
       ])
       amount = 50
       assert.deepStrictEqual(yield* Effect.forEach([31, 1, 1], looksWithin), [false, true, true])
+    })
+  )
+
+  it.scoped("lets nobody send before those who wait, also where there is room before they hear of it", () =>
+    Effect.gen(function* () {
+      const { connection, socket } = yield* openFake({ sendHighWaterMark: 4 })
+      yield* connection.send("full")
+      const first = yield* begun(connection.send("1st"))
+      socket.bufferedAmount = 0
+      const second = yield* begun(connection.send("2nd"))
+      assert.deepStrictEqual(socket.sent, ["full"])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(socket.sent, ["full", "1st", "2nd"])
+      yield* Fiber.joinAll([first, second])
     })
   )
 

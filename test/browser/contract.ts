@@ -67,6 +67,7 @@ const expected: Readonly<Record<string, unknown>> = {
   order: { received: 10_000, keptBelow: true },
   backpressure: { waits: true, isBounded: true, taken: String(256 * 65_536) },
   reconnecting: 3,
+  resuming: { received: 200, end: weClosed(1000, "") },
   unsupported: {
     ping: "Unsupported",
     headers: { error: "HandshakeError", reason: "InvalidOption", isTransient: false },
@@ -89,6 +90,7 @@ const titles: Readonly<Record<string, string>> = {
   order: "10,000 messages go out and come back in order, and sending waits at the mark",
   backpressure: "sending waits for a server that does not read",
   reconnecting: "Reconnecting comes back after each cut",
+  resuming: "Resume loses nothing over cuts",
   unsupported: "what a browser cannot do is a typed error"
 }
 

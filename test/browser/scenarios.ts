@@ -1,5 +1,5 @@
 import { Effect, Fiber, Option, Ref, Schedule } from "effect"
-import { Connection, ConnectionClosed, Reconnecting, WebSocketClient } from "effect-websockets"
+import { Connection, ConnectionClosed, Reconnecting, Resume, WebSocketClient } from "effect-websockets"
 
 /**
  * What a browser's client does with our server in `serving.ts`. It is bundled
@@ -34,7 +34,7 @@ const areEqual = (one: Uint8Array, other: Uint8Array): boolean =>
 const numbers = Array.from({ length: 10_000 }, (_, i) => String(i))
 
 /** Receives so many, and says how many of them are the numbers in order. */
-const inOrder = (connection: Connection.Connection, count: number) =>
+const inOrder = (connection: Pick<Connection.Connection, "receiveText">, count: number) =>
   Effect.map(Effect.replicateEffect(connection.receiveText, count), (all) =>
     all.filter((text, i) => text === numbers[i])
   )
@@ -195,6 +195,21 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       yield* Reconnecting.run(`${uri}/cut`, handler, { schedule: Schedule.spaced("5 millis") })
       return yield* Ref.get(seen)
     }),
+
+  resuming: (uri) =>
+    Effect.gen(function* () {
+      const session = yield* Resume.connect(`${uri}/resume`, { schedule: Schedule.spaced("5 millis") })
+      const count = 200
+      yield* Effect.fork(
+        Effect.forEach(
+          numbers.slice(0, count),
+          (text, i) => Effect.zipRight(session.send(text), i % 50 === 25 ? session.send("cut") : Effect.void),
+          { discard: true }
+        )
+      )
+      const received = yield* inOrder(session, count)
+      return { received: received.length, end: endOf(yield* session.close()) }
+    }).pipe(Effect.scoped),
 
   unsupported: (uri) =>
     Effect.gen(function* () {

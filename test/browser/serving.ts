@@ -1,8 +1,8 @@
 import { createServer } from "node:http"
 import type { Duplex } from "node:stream"
 import { HttpServerResponse } from "@effect/platform"
-import { Deferred, Effect, Stream } from "effect"
-import type { Connection } from "effect-websockets"
+import { Deferred, Effect, Layer, Stream } from "effect"
+import { Connection, Resume } from "effect-websockets"
 import { NodeListener } from "effect-websockets/node"
 import { echo, listening, serveOn } from "../node/support.js"
 
@@ -18,6 +18,14 @@ export const serving = (program: string) =>
     const asked = yield* Deferred.make<void>()
     const gone = yield* Deferred.make<void>()
     const cuttable: Array<Duplex> = []
+    const cut = Effect.sync(() => {
+      for (const socket of cuttable.splice(0)) socket.destroy()
+    })
+    const sessions = yield* Layer.build(Resume.layer())
+
+    const resumable = Resume.handler((session) =>
+      Connection.runForEach(session, (message) => (message === "cut" ? cut : session.send(message)))
+    )
 
     const handlers: Readonly<Record<string, (connection: Connection.Connection) => Effect.Effect<unknown, unknown>>> = {
       "/echo": echo,
@@ -33,8 +41,9 @@ export const serving = (program: string) =>
         Effect.gen(function* () {
           yield* connection.send("before")
           yield* connection.receive
-          for (const socket of cuttable.splice(0)) socket.destroy()
+          yield* cut
         }),
+      "/resume": (connection) => Effect.provide(resumable(connection), sessions),
       "/burst": (connection) => Effect.zipRight(connection.sendAll(numbers), connection.closed),
       "/sink": (connection) =>
         Effect.gen(function* () {
@@ -65,7 +74,7 @@ export const serving = (program: string) =>
       })
     )
     server.on("upgrade", ({ url }, socket) => {
-      if (url === "/cut") cuttable.push(socket)
+      if (url === "/cut" || url === "/resume") cuttable.push(socket)
       if (url !== "/never") return
       socket.on("close", () => Deferred.unsafeDone(gone, Effect.void))
       Deferred.unsafeDone(asked, Effect.void)
@@ -81,7 +90,7 @@ export const serving = (program: string) =>
         }),
       NodeListener.fromServer(server),
       {
-        subprotocols: ["superchat", "chat"],
+        subprotocols: ["superchat", "chat", Resume.subprotocol],
         subprotocolOptional: true,
         onRequest: ({ url }) => {
           if (url === "/refused") return Effect.fail(HttpServerResponse.empty({ status: 403 }))
