@@ -84,7 +84,8 @@ export interface Connection {
    * message that is meant is the next one that `receive` would give; leaving
    * the stream early discards what is left of a message that has begun. While
    * it runs, whoever else asks for messages fails with `ConcurrencyError`.
-   * `maxMessageSize` holds all the same.
+   * `maxMessageSize` holds all the same. Where `capabilities.fragments` is
+   * false the message comes whole.
    */
   readonly receiveFragments: Stream.Stream<Message, ReceiveError>
 
@@ -105,7 +106,8 @@ export interface Connection {
    * Other messages wait until it is complete; pings and pongs go in between.
    *
    * A stream that fails, or is interrupted, inside the message ends the
-   * connection with 1011: there is no other way to take a message back.
+   * connection with 1011: there is no other way to take a message back. Where
+   * `capabilities.fragments` is false they are gathered, and nothing has left.
    */
   readonly sendFragments: <E, R>(
     fragments: Stream.Stream<Message, E, R>
@@ -135,7 +137,8 @@ export interface Connection {
    * Never fails: the connection is over either way, and the result says how.
    * A code or a reason that cannot be sent is a defect.
    *
-   * @param close.code 1000 unless told otherwise; 3000–4999 are yours. RFC 6455 §7.4.
+   * @param close.code 1000 unless told otherwise; 3000–4999 are yours. Where `capabilities.closeCodes` is false, 3000 is
+   * added to the others. RFC 6455 §7.4.
    * @param close.reason at most 123 bytes of UTF-8. RFC 6455 §5.5.
    * @see RFC 6455 §7.1.2
    */

@@ -16,6 +16,7 @@ import { HandshakeError, type Reason } from "./HandshakeError.js"
 import { InvalidUri } from "./InvalidUri.js"
 import { openAlone } from "./liveConnection.js"
 import { makeOffer, type OfferOptions } from "./offer.js"
+import { givenUpAfter } from "./openTimeout.js"
 import type { ProxyError } from "./ProxyError.js"
 import type { Agreement, ClientOffer } from "./protocol/Handshake.js"
 import * as uri from "./protocol/uri.js"
@@ -124,14 +125,7 @@ const open = (
       // The transport's own scope: it ends when dialling fails, and otherwise behind the closing handshake.
       const transport = yield* Scope.make()
       const attempt: Attempt = { services, options, transport, maxRedirects, journey: [target] }
-      const opening = dial(attempt).pipe(
-        // A timeout can only end what is interruptible, and connecting may stand in a region that is not.
-        Effect.interruptible,
-        Effect.timeoutFail({
-          duration: timeout,
-          onTimeout: () => refuse(attempt, { _tag: "Timeout", milliseconds: timeout })
-        })
-      )
+      const opening = givenUpAfter(timeout, dial(attempt), (reason) => refuse(attempt, reason))
       const { offer, agreement, stream } = yield* Effect.onError(restore(opening), (cause) =>
         Scope.close(transport, Exit.failCause(cause))
       )

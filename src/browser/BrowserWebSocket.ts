@@ -5,6 +5,7 @@ import type { Connection } from "../Connection.js"
 import { makeEngine } from "../deadlines.js"
 import { HandshakeError } from "../HandshakeError.js"
 import { InvalidUri } from "../InvalidUri.js"
+import { givenUpAfter } from "../openTimeout.js"
 import * as uri from "../protocol/uri.js"
 import { milliseconds, positive, resolve } from "../settings.js"
 import { type ConnectError, type ConnectOptions, defaultOpenTimeout, WebSocketClient } from "../WebSocketClient.js"
@@ -83,7 +84,7 @@ const open = (
       const scope = yield* Effect.scope
       const engine = yield* makeEngine
       const dialling = new Dialling({
-        constructor: webSocket ?? ofRuntime(),
+        webSocket: webSocket ?? ofRuntime(),
         url: String(input),
         subprotocols: options.subprotocols ?? [],
         target: target.target,
@@ -92,15 +93,9 @@ const open = (
         engine,
         refuse
       })
-      const opening = dialling.opened.pipe(
-        // A timeout can only end what is interruptible, and connecting may stand in a region that is not.
-        Effect.interruptible,
-        Effect.timeoutFail({
-          duration: timeout,
-          onTimeout: () => refuse({ _tag: "Timeout", milliseconds: timeout })
-        })
+      const connection = yield* Effect.onError(restore(givenUpAfter(timeout, dialling.opened, refuse)), () =>
+        Effect.sync(() => dialling.letGo())
       )
-      const connection = yield* Effect.onError(restore(opening), () => Effect.sync(() => dialling.letGo()))
       yield* Scope.addFinalizer(scope, connection.close())
       return connection
     })

@@ -79,17 +79,15 @@ export class BrowserConnection extends Receiving implements Connection, Target {
     const { lifecycle } = this
     if (!lifecycle.isOpen) return this.failed
     if (!lifecycle.turns.isFree) return this.inTurn(message)
-    lifecycle.put(message)
-    return undefined
+    return lifecycle.put(message) ? undefined : this.failed
   }
 
   private inTurn(message: Message): Effect.Effect<void, ConnectionClosed> {
     const { lifecycle } = this
     const { turns } = lifecycle
     const proceed = (): Effect.Effect<void, ConnectionClosed> => {
-      if (!lifecycle.isOpen) return this.failed
-      lifecycle.put(message)
-      return Effect.void
+      const isSent = lifecycle.isOpen && lifecycle.put(message)
+      return isSent ? Effect.void : this.failed
     }
     return Effect.async<void, ConnectionClosed>((resume) => {
       // The fiber comes here a step later: its turn may have come.

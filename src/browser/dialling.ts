@@ -8,7 +8,7 @@ import { Listened, type WebSocketConstructor } from "./whatwg.js"
 
 /** A connection that is being opened. */
 export interface Attempt extends Omit<Parts, "listened"> {
-  readonly constructor: WebSocketConstructor | undefined
+  readonly webSocket: WebSocketConstructor | undefined
   /** What is given to the constructor. */
   readonly url: string
   readonly subprotocols: ReadonlyArray<string>
@@ -33,16 +33,16 @@ export class Dialling {
   }
 
   private start(resume: Resume): void {
-    const { constructor, url, subprotocols, peer, refuse } = this.attempt
+    const { webSocket, url, subprotocols, peer, refuse } = this.attempt
     const fail = (code: string, cause: unknown) =>
       resume(Effect.fail(new TransportError({ operation: "connect", peer, code, cause })))
-    if (constructor === undefined) {
+    if (webSocket === undefined) {
       fail("ERR_CONNECTOR_OPTION", new Error("this runtime has no WebSocket. Give one as the layer's option webSocket"))
       return
     }
     const refused = (said: string | undefined) => resume(Effect.fail(refuse({ _tag: "Unexplained", said })))
     try {
-      const socket = new constructor(url, [...subprotocols])
+      const socket = new webSocket(url, [...subprotocols])
       this.listened = new Listened(socket, {
         opened: () => this.opens(resume),
         received: () => {},

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Message } from "../inbox.js"
+import { joinedBytes } from "../joinedBytes.js"
 
 /** The bytes of a text as UTF-8. */
 const bytesOf = (text: string): number => {
@@ -46,11 +47,5 @@ const joined = (fragments: ReadonlyArray<Message>): Message | undefined => {
   if (!fragments.every(isBinary)) {
     throw new TypeError("the fragments of one message are all strings or all bytes: do not mix them")
   }
-  const bytes = new Uint8Array(fragments.reduce((size, { length }) => size + length, 0))
-  let at = 0
-  for (const fragment of fragments) {
-    bytes.set(fragment, at)
-    at += fragment.length
-  }
-  return bytes
+  return joinedBytes(fragments)
 }

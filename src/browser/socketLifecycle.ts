@@ -69,8 +69,8 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
   opened(): void {}
 
   received(data: string | ArrayBuffer): void {
-    // What comes behind our close frame is discarded, as most runtimes do themselves.
-    if (this.current._tag !== "Open") return
+    // What comes behind our close frame is discarded, as most runtimes do themselves. Before the peer's it all counts.
+    if (this.current._tag === "Closing" || isCertain(this.current)) return
     const message = typeof data === "string" ? data : new Uint8Array(data)
     const { maxMessageSize, maxUnread } = this.parts.limits
     const size = sizeOf(message)
@@ -123,15 +123,17 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
     return this.socket.bufferedAmount
   }
 
-  /** Sends, which takes a copy. */
-  put(message: Message): void {
-    this.bytesSent += sizeOf(message)
+  /** Sends, which takes a copy; false where the runtime could not, and the connection is over. */
+  put(message: Message): boolean {
     try {
       this.socket.send(typeof message === "string" ? message : ownMemory(message))
+      this.bytesSent += sizeOf(message)
+      return true
     } catch (error) {
       // The API throws where there is no connection yet, and that is before us: whatever it is, this socket is of no use.
       this.failed(error instanceof Error ? error.message : String(error))
       this.abandon()
+      return false
     }
   }
 
@@ -165,14 +167,13 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
       this.traffic ??= this.measure()
       this.inbox.end()
     }
+    this.turns.end()
     if (next._tag === "Closed") {
       this.parts.listened.letGo()
       deadlines.stop()
-      this.turns.end()
       this.whenClosed.run()
     } else {
       deadlines.set(this, deadlines.now() + this.parts.limits.closeTimeout)
-      this.turns.end()
     }
   }
 

@@ -341,7 +341,9 @@ describe("receiving", () => {
       assert.deepStrictEqual(socket.closes, [[4009, "a message of 11 bytes is above maxMessageSize"]])
       // The peer does not answer: that is not why it ended.
       yield* TestClock.adjust("3 seconds")
-      assert.strictEqual((yield* connection.closed).closure.cause?._tag, "Violation")
+      const { closure, traffic } = yield* connection.closed
+      assert.strictEqual(closure.cause?._tag, "Violation")
+      assert.deepStrictEqual(traffic.duration, Duration.zero)
       assert.match((yield* Effect.flip(connection.receive)).message, /above maxMessageSize/)
     })
   )
@@ -415,31 +417,21 @@ describe("sending", () => {
       }
       Object.defineProperty(socket, "bufferedAmount", { get: look, set: () => {} })
       yield* begun(connection.send("waits"))
-      const looksWithin = (milliseconds: number) =>
-        Effect.suspend(() => {
-          looks = 0
-          return Effect.as(TestClock.adjust(milliseconds), looks).pipe(Effect.map(() => looks > 0))
-        })
-      // 1, 2, 4, 8, 16, 32, 32 …
-      const after = [1, 1, 1, 3, 1, 7, 1, 15, 1, 31, 1, 31, 1]
-      const looked = yield* Effect.forEach(after, looksWithin)
-      assert.deepStrictEqual(looked, [
-        true,
-        false,
-        true,
-        false,
-        true,
-        false,
-        true,
-        false,
-        true,
-        false,
-        true,
-        false,
-        true
-      ])
+      /** The milliseconds, of so many from now on, in which it looked. */
+      const lookedIn = (count: number) =>
+        Effect.map(
+          Effect.forEach(
+            Array.from({ length: count }, (_, i) => i + 1),
+            (millisecond) => {
+              looks = 0
+              return Effect.map(TestClock.adjust(1), () => (looks > 0 ? [millisecond] : []))
+            }
+          ),
+          (found) => found.flat()
+        )
+      assert.deepStrictEqual(yield* lookedIn(100), [1, 3, 7, 15, 31, 63, 95])
       amount = 50
-      assert.deepStrictEqual(yield* Effect.forEach([31, 1, 1], looksWithin), [false, true, true])
+      assert.deepStrictEqual(yield* lookedIn(31), [27, 28, 30])
     })
   )
 
@@ -482,14 +474,25 @@ describe("sending", () => {
     })
   )
 
+  it.scoped("fails at once for who waits when the peer breaks a limit", () =>
+    Effect.gen(function* () {
+      const { connection, socket } = yield* openFake({ sendHighWaterMark: 4, maxMessageSize: 4 })
+      yield* connection.send("full")
+      const waiting = yield* begun(Effect.flip(connection.send("late")))
+      socket.receives("too long")
+      assert.strictEqual((yield* Fiber.join(waiting)).closure.cause?._tag, "Violation")
+      assert.strictEqual((yield* connection.state)._tag, "Draining")
+    })
+  )
+
   it.scoped("ends the connection where the runtime's send throws", () =>
     Effect.gen(function* () {
       const { connection, socket } = yield* openFake()
       socket.send = () => {
         throw new Error("out of memory")
       }
-      yield* connection.send("lost")
-      const closed = yield* connection.closed
+      const closed = yield* Effect.flip(connection.send("lost"))
+      assert.strictEqual(closed, yield* connection.closed)
       assert.strictEqual(closed.message, "lost the connection to server: out of memory")
       assert.lengthOf(socket.closes, 1)
     })
@@ -579,7 +582,9 @@ describe("the end", () => {
       const sending = yield* begun(Effect.flip(connection.send("late")))
       const closing = yield* begun(connection.close({ code: 4000 }))
       assert.deepStrictEqual([socket.sent, socket.closes], [[], []])
+      socket.receives("before")
       socket.closed(1012, "restart")
+      assert.strictEqual(yield* connection.receive, "before")
       const closed = yield* Fiber.join(closing)
       assert.strictEqual(closed.message, "peer closed with 1012 restart; we closed with 1012")
       assert.strictEqual(yield* Fiber.join(sending), closed)
