@@ -112,8 +112,12 @@ const scenarios: Readonly<Record<string, Scenario>> = {
 
   refused: (uri) => failureOf(WebSocketClient.connect(`${uri}/refused`)),
 
-  // A port that nobody listens on: it was a free one, and is taken by nobody in between.
-  unreachable: (uri) => failureOf(WebSocketClient.connect(uri.replace(/:\d+$/, ":1"))),
+  unreachable: (uri) =>
+    Effect.gen(function* () {
+      const connection = yield* WebSocketClient.connect(`${uri}/free`)
+      const port = yield* connection.receiveText
+      return yield* failureOf(WebSocketClient.connect(uri.replace(/\d+$/, port)))
+    }).pipe(Effect.scoped),
 
   timeout: (uri) => failureOf(WebSocketClient.connect(`${uri}/never`, { openTimeout: "150 millis" })),
 

@@ -44,6 +44,11 @@ export const serving = (program: string) =>
           yield* cut
         }),
       "/resume": (connection) => Effect.provide(resumable(connection), sessions),
+      // A port that was given to somebody who has left it.
+      "/free": (connection) =>
+        Effect.flatMap(Effect.scoped(listening(() => createServer())), ({ port }) =>
+          Effect.zipRight(connection.send(String(port)), connection.closed)
+        ),
       "/burst": (connection) => Effect.zipRight(connection.sendAll(numbers), connection.closed),
       "/sink": (connection) =>
         Effect.gen(function* () {
