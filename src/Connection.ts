@@ -11,6 +11,7 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
+import type { Capabilities } from "./capabilities.js"
 import { makeEngine } from "./deadlines.js"
 import * as Framing from "./Framing.js"
 import type { Message } from "./inbox.js"
@@ -22,7 +23,9 @@ import { type Reading, type ReceiveError, TypeId } from "./reading.js"
 import { type ConnectionOptions, resolve } from "./settings.js"
 import type { ByteStream } from "./Transport.js"
 import type { UnexpectedMessageType } from "./UnexpectedMessageType.js"
+import type { Unsupported } from "./Unsupported.js"
 
+export type { Capabilities } from "./capabilities.js"
 export type { Message } from "./inbox.js"
 export type { Handshake, SendOptions } from "./liveConnection.js"
 export type { Close, Role } from "./protocol/Frame.js"
@@ -45,6 +48,8 @@ export interface Connection {
   readonly id: number
   readonly role: Role
   readonly handshake: Handshake
+  /** What it can do that not every runtime can: everything, except over a browser's WebSocket. */
+  readonly capabilities: Capabilities
   /**
    * What the server's request hook gave this connection, as a principal or the parameters of a route: for whoever
    * finds it in the registry, with `Context.getOption`. Its handler has these services anyway.
@@ -79,7 +84,8 @@ export interface Connection {
    * message that is meant is the next one that `receive` would give; leaving
    * the stream early discards what is left of a message that has begun. While
    * it runs, whoever else asks for messages fails with `ConcurrencyError`.
-   * `maxMessageSize` holds all the same.
+   * `maxMessageSize` holds all the same. Where `capabilities.fragments` is
+   * false the message comes whole.
    */
   readonly receiveFragments: Stream.Stream<Message, ReceiveError>
 
@@ -100,16 +106,23 @@ export interface Connection {
    * Other messages wait until it is complete; pings and pongs go in between.
    *
    * A stream that fails, or is interrupted, inside the message ends the
-   * connection with 1011: there is no other way to take a message back.
+   * connection with 1011: there is no other way to take a message back. Where
+   * `capabilities.fragments` is false they are gathered, and nothing has left.
    */
   readonly sendFragments: <E, R>(
     fragments: Stream.Stream<Message, E, R>
   ) => Effect.Effect<void, E | ConnectionClosed, R>
 
-  /** Sends a ping and waits for its pong: the round-trip time, to the millisecond. RFC 6455 §5.5.2. */
-  readonly ping: Effect.Effect<Duration.Duration, ConnectionClosed>
-  /** Sends a pong that nobody asked for: a heartbeat in one direction, at most 125 bytes. RFC 6455 §5.5.3. */
-  readonly pong: (payload?: Uint8Array) => Effect.Effect<void, ConnectionClosed>
+  /**
+   * Sends a ping and waits for its pong: the round-trip time, to the millisecond. Fails with `Unsupported` where
+   * `capabilities.ping` is false. RFC 6455 §5.5.2.
+   */
+  readonly ping: Effect.Effect<Duration.Duration, ConnectionClosed | Unsupported>
+  /**
+   * Sends a pong that nobody asked for: a heartbeat in one direction, at most 125 bytes. Fails with `Unsupported`
+   * where `capabilities.ping` is false. RFC 6455 §5.5.3.
+   */
+  readonly pong: (payload?: Uint8Array) => Effect.Effect<void, ConnectionClosed | Unsupported>
   /** The latest measured round-trip time, of our own pings and of keepalive's. */
   readonly latency: Effect.Effect<Option.Option<Duration.Duration>>
 
@@ -124,7 +137,8 @@ export interface Connection {
    * Never fails: the connection is over either way, and the result says how.
    * A code or a reason that cannot be sent is a defect.
    *
-   * @param close.code 1000 unless told otherwise; 3000–4999 are yours. RFC 6455 §7.4.
+   * @param close.code 1000 unless told otherwise; 3000–4999 are yours. Where `capabilities.closeCodes` is false, 3000 is
+   * added to the others. RFC 6455 §7.4.
    * @param close.reason at most 123 bytes of UTF-8. RFC 6455 §5.5.
    * @see RFC 6455 §7.1.2
    */

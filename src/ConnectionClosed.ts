@@ -12,7 +12,10 @@ export type { Cause, Closure } from "./protocol/Protocol.js"
 export interface Traffic {
   /** Since its opening handshake. */
   readonly duration: Duration.Duration
-  /** Frames with their headers, as they went over the wire and behind the opening handshake. */
+  /**
+   * Frames with their headers, as they went over the wire and behind the opening handshake; in a browser, which shows
+   * no frames, the contents of messages alone.
+   */
   readonly bytesReceived: number
   readonly bytesSent: number
 }

@@ -1,4 +1,5 @@
 import * as Data from "effect/Data"
+import { printable } from "./printable.js"
 import type { ResponseHead } from "./protocol/Handshake.js"
 
 /** What a server answered instead of 101, of its body the first 1,048,576 bytes. */
@@ -28,8 +29,10 @@ export type Reason =
   | ({ readonly _tag: "TooManyRedirects"; readonly maxRedirects: number; readonly to: string } & Answer)
   /** It was not over within `openTimeout`. */
   | { readonly _tag: "Timeout"; readonly milliseconds: number }
-  /** An option would have made the request malformed; nothing was sent. */
+  /** An option would have made the request malformed, or is beyond what the runtime lets us do; nothing was sent. */
   | { readonly _tag: "InvalidOption"; readonly option: string; readonly problem: string }
+  /** A browser tells no program whether the server cannot be reached, refuses, or answers wrongly; other runtimes may say something. */
+  | { readonly _tag: "Unexplained"; readonly said: string | undefined }
 
 /** The opening handshake of a client failed: the server refused, or answered wrongly, or not in time. RFC 6455 §4.1. */
 export class HandshakeError extends Data.TaggedError("HandshakeError")<{
@@ -63,8 +66,15 @@ const describe = (reason: Reason): string => {
       return `not open after openTimeout (${reason.milliseconds} ms)`
     case "InvalidOption":
       return `the option ${reason.option} ${reason.problem}`
+    case "Unexplained":
+      return unexplained(reason.said)
   }
 }
+
+const unexplained = (said: string | undefined): string =>
+  said === undefined
+    ? "the server cannot be reached, refuses, or answers wrongly. The WebSocket API does not say which; the browser's console may."
+    : `the server cannot be reached, refuses, or answers wrongly; the runtime says: ${printable(said)}`
 
 /** Adds what whoever connects can do about a status, where there is something. */
 const advise = (answer: string, { status }: ResponseHead): string => {
@@ -76,6 +86,6 @@ const advise = (answer: string, { status }: ResponseHead): string => {
 /** The first line of a textual body: servers say there what they miss. */
 const preview = (body: Uint8Array): string => {
   const line = new TextDecoder().decode(body.subarray(0, 200)).split(/[\r\n]/, 1)[0] ?? ""
-  const printable = line.replace(/[^\x20-\x7e\u00a0-\u{10ffff}]/gu, "?").trim()
-  return printable === "" || printable.startsWith("<") ? "" : `: ${printable}`
+  const shown = line.replace(/[^\x20-\x7e\u00a0-\u{10ffff}]/gu, "?").trim()
+  return shown === "" || shown.startsWith("<") ? "" : `: ${shown}`
 }

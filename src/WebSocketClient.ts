@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Connection } from "./Connection.js"
+import { type Capabilities, everything } from "./capabilities.js"
 import * as Deflate from "./Deflate.js"
 import { makeEngine } from "./deadlines.js"
 import * as Framing from "./Framing.js"
@@ -15,6 +16,7 @@ import { HandshakeError, type Reason } from "./HandshakeError.js"
 import { InvalidUri } from "./InvalidUri.js"
 import { openAlone } from "./liveConnection.js"
 import { makeOffer, type OfferOptions } from "./offer.js"
+import { givenUpAfter } from "./openTimeout.js"
 import type { ProxyError } from "./ProxyError.js"
 import type { Agreement, ClientOffer } from "./protocol/Handshake.js"
 import * as uri from "./protocol/uri.js"
@@ -54,6 +56,8 @@ export class WebSocketClient extends Context.Tag("effect-websockets/WebSocketCli
       uri: string | URL,
       options?: ConnectOptions
     ) => Effect.Effect<Connection, ConnectError, Scope.Scope>
+    /** What its connections can do that not every runtime can: everything, except in a browser. */
+    readonly capabilities: Capabilities
   }
 >() {}
 
@@ -78,15 +82,16 @@ export const connect = (
 ): Effect.Effect<Connection, ConnectError, WebSocketClient | Scope.Scope> =>
   Effect.flatMap(WebSocketClient, (client) => client.connect(uri, options))
 
-/** A client over whatever connector there is. */
-export const layer: Layer.Layer<WebSocketClient, never, Transport.Connector> = Layer.effect(
+/** A client over whatever connector there is. Marked, so that programs for browsers need not carry it along. */
+export const layer: Layer.Layer<WebSocketClient, never, Transport.Connector> = /* @__PURE__ */ Layer.effect(
   WebSocketClient,
-  Effect.gen(function* () {
+  /* @__PURE__ */ Effect.gen(function* () {
     const connector = yield* Transport.Connector
     const framing = yield* Framing.Framing
     const handshake = yield* Handshake.Handshake
     const deflate = yield* Deflate.Deflate
     return {
+      capabilities: everything,
       connect: Effect.fn("WebSocketClient.connect")((input: string | URL, options: ConnectOptions = {}) =>
         open({ connector, framing, handshake, deflate }, input, options)
       )
@@ -120,14 +125,7 @@ const open = (
       // The transport's own scope: it ends when dialling fails, and otherwise behind the closing handshake.
       const transport = yield* Scope.make()
       const attempt: Attempt = { services, options, transport, maxRedirects, journey: [target] }
-      const opening = dial(attempt).pipe(
-        // A timeout can only end what is interruptible, and connecting may stand in a region that is not.
-        Effect.interruptible,
-        Effect.timeoutFail({
-          duration: timeout,
-          onTimeout: () => refuse(attempt, { _tag: "Timeout", milliseconds: timeout })
-        })
-      )
+      const opening = givenUpAfter(timeout, dial(attempt), (reason) => refuse(attempt, reason))
       const { offer, agreement, stream } = yield* Effect.onError(restore(opening), (cause) =>
         Scope.close(transport, Exit.failCause(cause))
       )

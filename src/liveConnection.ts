@@ -6,6 +6,8 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { ConcurrencyError } from "./ConcurrencyError.js"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
+import { type Capabilities, everything } from "./capabilities.js"
+import { connectionId } from "./connectionId.js"
 import type { Parts } from "./connectionParts.js"
 import type { Engine } from "./deadlines.js"
 import { FragmentSender } from "./fragmentSender.js"
@@ -13,15 +15,14 @@ import type { Inbox, Message } from "./inbox.js"
 import { Lifecycle } from "./lifecycle.js"
 import type { Logs } from "./logs.js"
 import type { Piece } from "./protocol/assembly.js"
-import * as CloseCode from "./protocol/CloseCode.js"
 import type { Entry } from "./protocol/Extension.js"
 import * as Frame from "./protocol/Frame.js"
 import type { RequestHead, ResponseHead } from "./protocol/Handshake.js"
 import type { State } from "./protocol/Protocol.js"
-import * as utf8 from "./protocol/utf8.js"
 import { Reading, type ReceiveError, Receiving, TypeId } from "./reading.js"
 import type { Member } from "./roster.js"
 import { Send } from "./send.js"
+import { closeFrame, convert } from "./spoken.js"
 import type { ByteStream } from "./Transport.js"
 import { traced } from "./trace.js"
 
@@ -55,13 +56,11 @@ export const unknownHandshake = (): Handshake => ({
   extensions: []
 })
 
-let lastId = 0
-
 /** `Connection` over a lifecycle: every operation as an Effect, made when it is asked for. */
 export class LiveConnection extends Receiving implements Member {
   /** In its server's registry. */
   place = -1
-  readonly id = ++lastId
+  readonly id = connectionId()
   readonly lifecycle: Lifecycle
   readonly stream: ByteStream
   readonly context: Context.Context<never>
@@ -86,6 +85,10 @@ export class LiveConnection extends Receiving implements Member {
 
   get role(): Frame.Role {
     return this.lifecycle.role
+  }
+
+  get capabilities(): Capabilities {
+    return everything
   }
 
   get handshake(): Handshake {
@@ -315,26 +318,6 @@ export class LiveConnection extends Receiving implements Member {
       })
     })
   }
-}
-
-/** What a close frame is asked to say; what cannot be sent is the programmer's fault and throws. */
-export const closeFrame = ({ code = CloseCode.NormalClosure, reason = "" }: Partial<Frame.Close>): Frame.Close => {
-  if (!CloseCode.isValid(code)) {
-    throw new RangeError(`${code} cannot be sent as a close code: use 1000 or 3000 to 4999`)
-  }
-  if (Frame.fitReason(reason) !== reason) {
-    throw new RangeError(`a close reason holds at most ${Frame.maxReason} bytes of UTF-8: shorten it`)
-  }
-  return { code, reason }
-}
-
-const convert = (message: Message, type: "text" | "binary"): Message => {
-  if (type === "binary") return typeof message === "string" ? utf8.encode(message) : message
-  if (typeof message === "string") return message
-  const text = utf8.decode(message, 0, message.length)
-  if (text === undefined)
-    throw new TypeError("these bytes are not UTF-8 and cannot be sent as text: send them as binary")
-  return text
 }
 
 /** A connection with a watch of its own, which ends with it. */

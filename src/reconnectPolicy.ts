@@ -72,9 +72,10 @@ const isPassingOfProxy = ({ reason }: ProxyError): boolean => {
 /**
  * Whether an attempt that failed so may succeed later: the network failed or
  * ended the connection, `openTimeout` was up, or the answer was 500, 502, 503,
- * 504 or a 429 with `Retry-After`, a proxy's too. Not so: an invalid URI or
- * option, another answer, a redirect that is not followed, a certificate that
- * is not trusted, a server that speaks no TLS; and what is no error of ours.
+ * 504 or a 429 with `Retry-After`, a proxy's too; or a browser does not say
+ * what it was. Not so: an invalid URI or option, another answer, a redirect
+ * that is not followed, a certificate that is not trusted, a server that
+ * speaks no TLS; and what is no error of ours.
  */
 export const isTransient = (error: unknown): boolean => {
   if (error instanceof InvalidUri) return false
@@ -85,6 +86,8 @@ export const isTransient = (error: unknown): boolean => {
     case "Rejected":
       return isPassingAnswer(error.reason.response)
     case "Timeout":
+    // It may be any of these, and who gives up on a network that fails does not come back.
+    case "Unexplained":
       return true
     case "InvalidHeader":
     case "InvalidOption":

@@ -97,7 +97,7 @@ const none: ReadonlyArray<string> = []
 describe("the rooms of src", () => {
   it("are known, and there is something in each", () => {
     const rooms = new Set(modules.map(({ room }) => room))
-    for (const room of ["src", "protocol", "node", "testing"]) assert.include([...rooms], room)
+    for (const room of ["src", "protocol", "node", "testing", "browser"]) assert.include([...rooms], room)
     assert.deepStrictEqual(
       [...rooms].filter((room) => !["src", "protocol", ...edges].includes(room)),
       none

@@ -127,6 +127,7 @@ beforeAll(async () => {
       import { Context, Effect } from "effect"
       import { type Connection, WebSocketServer } from "effect-websockets"
       ${snippet("Requests")}`,
+    "browser.ts": await readFile(join(root, "examples/hello-browser.ts"), "utf8"),
     "program.js": program,
     "without-socks.js": withoutSocks
   }

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Duration, Effect, Random, Schedule } from "effect"
 import { Reconnecting, Resume, Router, WebSocketClient, WebSocketServer } from "effect-websockets"
+import { BrowserWebSocket } from "effect-websockets/browser"
 import { NodeConnector } from "effect-websockets/node"
 import { defaultLimits } from "../src/protocol/messageLimits.js"
 import { defaults as deflate } from "../src/protocol/PerMessageDeflate.js"
@@ -77,6 +78,7 @@ describe("the README's table of defaults", () => {
       "1008"
     ],
     [`\`receiveHighWaterMark\`, \`sendHighWaterMark\` ${bytes(connection.receiveHighWaterMark)}`, "64 bytes"],
+    [`\`maxUnread\` ${bytes(BrowserWebSocket.defaultMaxUnread)}`, "4008"],
     ["`slowPeers` of a broadcast: `close`", "1013"],
     [
       "`maxConnections`, `maxConnectionsPerKey`, `maxLifetime`, `maxMessagesPerSecond`, `maxBytesPerSecond`",

@@ -13,9 +13,11 @@ import {
   Router,
   type Transport,
   type TransportError,
+  type Unsupported,
   WebSocketClient,
   WebSocketServer
 } from "effect-websockets"
+import { BrowserWebSocket } from "effect-websockets/browser"
 import {
   type CertificateError,
   NodeConnector,
@@ -26,6 +28,8 @@ import {
 } from "effect-websockets/node"
 import { Testing } from "effect-websockets/testing"
 import { describe, expect, it } from "tstyche"
+import { WebSocket as UndiciWebSocket } from "undici"
+import { WebSocket as WsWebSocket } from "ws"
 
 class Principal extends Context.Tag("Principal")<Principal, { readonly name: string }>() {}
 class Room extends Context.Tag("Room")<Room, { readonly name: string }>() {}
@@ -490,6 +494,23 @@ describe("a client", () => {
       select: ({ secure }) => (secure ? Effect.succeedNone : Effect.asSome(NodeProxy.make("http://proxy:3128")))
     })
     expect(via(own)).type.toBe<Layer.Layer<WebSocketClient.WebSocketClient>>()
+  })
+})
+
+describe("a client in a browser", () => {
+  it("needs nothing, and takes any WebSocket that is like the standard's", () => {
+    expect(BrowserWebSocket.layer()).type.toBe<Layer.Layer<WebSocketClient.WebSocketClient>>()
+    expect(BrowserWebSocket.layer).type.toBeCallableWith({ webSocket: WebSocket, maxUnread: 1_048_576 })
+    expect(BrowserWebSocket.layer).type.toBeCallableWith({ webSocket: UndiciWebSocket })
+    expect(BrowserWebSocket.layer).type.toBeCallableWith({ webSocket: WsWebSocket })
+    expect(BrowserWebSocket.layer).type.not.toBeCallableWith({ webSocket: EventTarget })
+  })
+
+  it("has a connection whose pings may be unsupported, as its type says", () => {
+    expect<Effect.Effect.Error<Connection.Connection["ping"]>>().type.toBe<
+      ConnectionClosed.ConnectionClosed | Unsupported
+    >()
+    expect<Connection.Connection["capabilities"]["ping"]>().type.toBe<boolean>()
   })
 })
 

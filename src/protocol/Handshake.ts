@@ -297,13 +297,17 @@ export const verify = (offer: ClientOffer, response: ResponseHead): Agreement | 
   return { _tag: "Agreement", response, subprotocol, extensions: agreed.entries, codecs: agreed.codecs }
 }
 
+/** What is wrong where the server chose none of what was offered. */
+export const noSubprotocol = (offered: ReadonlyArray<string>): string =>
+  `is missing: the server speaks none of ${offered.join(", ")}`
+
 const verifySubprotocol = (offer: ClientOffer, values: ReadonlyArray<string>): string | undefined | Refusal => {
   const header = "Sec-WebSocket-Protocol"
   if (values.length > 1) return badHeader(header, "is there more than once")
   const chosen = values[0]?.trim()
   if (chosen !== undefined && !offer.subprotocols.includes(chosen)) return badHeader(header, "was not offered")
   if (chosen === undefined && offer.subprotocols.length > 0) {
-    return badHeader(header, `is missing: the server speaks none of ${offer.subprotocols.join(", ")}`)
+    return badHeader(header, noSubprotocol(offer.subprotocols))
   }
   return chosen
 }

@@ -2,6 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
+import { joinedBytes } from "../joinedBytes.js"
 import { allocate } from "../protocol/native.js"
 import { positive } from "../settings.js"
 import type { Address, ByteStream, Sink, WriteResult } from "../Transport.js"
@@ -315,16 +316,6 @@ export interface Ends {
   readonly wire: Wire
 }
 
-const join = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
-  const all = new Uint8Array(chunks.reduce((size, { length }) => size + length, 0))
-  let at = 0
-  for (const chunk of chunks) {
-    all.set(chunk, at)
-    at += chunk.length
-  }
-  return all
-}
-
 let lastPort = 0
 
 /** A wire with these faults, which time by the current Clock. */
@@ -380,8 +371,8 @@ export const makeEnds = (initial: Partial<Faults> = {}): Effect.Effect<Ends> =>
         change(() => {
           faults.split = positive("split", size)
         }),
-      sentByClient: Effect.sync(() => join(toServer.log)),
-      sentByServer: Effect.sync(() => join(toClient.log))
+      sentByClient: Effect.sync(() => joinedBytes(toServer.log)),
+      sentByServer: Effect.sync(() => joinedBytes(toClient.log))
     }
     client.wire = wire
     server.wire = wire

@@ -191,7 +191,7 @@ describe("L6: a server that resets", () => {
         assert.strictEqual(error._tag, "ConnectionClosed")
         assert.match(error.message, /^lost the connection to 127\.0\.0\.1:\d+: read ECONNRESET$/)
         assert.strictEqual(yield* Effect.flip(connection.send("x")), error)
-        assert.strictEqual(yield* Effect.flip(connection.ping), error)
+        assert.strictEqual<unknown>(yield* Effect.flip(connection.ping), error)
         assert.deepStrictEqual(yield* connection.close(), error)
       })
     )

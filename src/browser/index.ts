@@ -1,0 +1,1 @@
+export * as BrowserWebSocket from "./BrowserWebSocket.js"

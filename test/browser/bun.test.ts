@@ -1,0 +1,3 @@
+import { tryRuntime } from "./runtimes.js"
+
+await tryRuntime("Bun", "bun", { args: ["run"] })
