@@ -25,7 +25,13 @@ export interface BinaryCodec {
   readonly decode: (message: Uint8Array) => unknown
 }
 
-/** JSON as text messages. RFC 8259. */
+/** Said plainly, or perhaps with escapes. */
+const mayNameProto = (text: string): boolean => text.includes("__proto__") || text.includes("\\u00")
+
+/** Without what would become the prototype of an object, where a Schema copies what it does not know by name. */
+const withoutProto = (key: string, value: unknown): unknown => (key === "__proto__" ? undefined : value)
+
+/** JSON as text messages, in which the key `__proto__` is passed over. RFC 8259. */
 export const json: TextCodec = {
   name: "JSON",
   type: "text",
@@ -35,7 +41,7 @@ export const json: TextCodec = {
     if (text === undefined) throw new TypeError(`JSON has no ${typeof value}`)
     return text
   },
-  decode: (text) => JSON.parse(text)
+  decode: (text) => (mayNameProto(text) ? JSON.parse(text, withoutProto) : JSON.parse(text))
 }
 
 /** What packs and unpacks: the module `msgpackr` itself, or a `Packr` of it without `useRecords`. */
