@@ -21,7 +21,7 @@ const Size = Schema.Finite.pipe(Schema.filter((size) => !Object.is(size, -0)))
 
 const Shape = Schema.Union(
   Schema.TaggedStruct("Circle", { radius: Size, at: Schema.Tuple(Schema.Int, Schema.Int) }),
-  Schema.TaggedStruct("Text", { text: Schema.String, size: Schema.optional(Schema.Int) }),
+  Schema.TaggedStruct("Text", { text: Schema.String, size: Schema.optionalWith(Schema.Int, { exact: true }) }),
   Schema.TaggedStruct("Big", { n: Schema.BigInt, when: Schema.Date.pipe(Schema.validDate()) })
 )
 
