@@ -227,7 +227,7 @@ export const runForEach: {
  * it with 1011 and is the output's too.
  */
 export const toChannel = <Out, In, E, R, IE = never>(
-  connection: SchemaConnection<Out, In, E, R>
+  connection: SchemaConnection<Out, In, E, R, never, unknown>
 ): Channel.Channel<Chunk.Chunk<In>, Chunk.Chunk<Out>, ReceiveError | EncodeError | E | IE, IE, void, unknown, R> =>
   duplex({
     messages: connection.messages,

@@ -1,9 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Context, Effect, Fiber, ParseResult, pipe, Queue, Schema, Stream } from "effect"
-import { Codec, type Connection, Protocol, SchemaConnection } from "effect-websockets"
+import { Chunk, Context, Effect, Fiber, Layer, ParseResult, pipe, Queue, Schema, Stream } from "effect"
+import {
+  Codec,
+  type Connection,
+  Protocol,
+  Resume,
+  SchemaConnection,
+  WebSocketClient,
+  WebSocketServer
+} from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import * as msgpackr from "msgpackr"
 import * as Frame from "../src/protocol/Frame.js"
+import { Startable } from "../src/send.js"
 import { hex, masked, open, plain, settle } from "./support.js"
 
 const Say = Schema.TaggedStruct("Say", { text: Schema.String })
@@ -120,6 +129,53 @@ describe("D11: values", () => {
         SchemaConnection.runForEach((message: unknown) => Effect.sync(() => seen.push(message)))
       )
       assert.deepStrictEqual(seen, [{ _tag: "Say", text: "c" }])
+    })
+  )
+
+  it.scoped("that answer what came together leave together", () =>
+    Effect.gen(function* () {
+      const { chat, peer } = yield* serving()
+      const answer = (text: string) => Frame.text(`{"_tag":"Said","text":"${text}","times":"1"}`)
+      yield* peer.write(masked(say("a"), say("b"), say("c")))
+      yield* Effect.fork(
+        SchemaConnection.runForEach(chat, (message) =>
+          message._tag === "Say" ? chat.send({ _tag: "Said", text: message.text, times: 1 }) : Effect.void
+        )
+      )
+      assert.strictEqual(hex(yield* peer.read), hex(plain(answer("a"), answer("b"), answer("c"))))
+      yield* peer.write(masked(say("d"), say("e")))
+      assert.strictEqual(hex(yield* peer.read), hex(plain(answer("d"), answer("e"))))
+    })
+  )
+
+  it.scoped("need no fiber: those of a handler are dealt with while it is being called", () =>
+    Effect.gen(function* () {
+      const { chat } = yield* serving()
+      const { send } = chat
+      const sending = send({ _tag: "Said", text: "a", times: 1 })
+      assert.isTrue(sending instanceof Startable)
+      assert.isUndefined(sending instanceof Startable ? sending.start() : assert.fail())
+    })
+  )
+
+  it.scoped("go over a session that outlives its connections as well", () =>
+    Effect.gen(function* () {
+      const sessions = Layer.succeedContext(yield* Layer.build(Resume.layer()))
+      const network = Layer.succeedContext(yield* Layer.build(Testing.layer))
+      const handler = Resume.handler((session) => {
+        const chat = SchemaConnection.server(session, Chat)
+        return SchemaConnection.runForEach(chat, (message) => chat.send({ _tag: "Said", text: message._tag, times: 1 }))
+      })
+      yield* Layer.build(
+        WebSocketServer.layer(handler, { subprotocols: [Resume.subprotocol] }).pipe(
+          Layer.provide(sessions),
+          Layer.provide(network)
+        )
+      )
+      const client = yield* Layer.build(Layer.provide(WebSocketClient.layer, network))
+      const chat = SchemaConnection.client(yield* Effect.provide(Resume.connect("ws://memory"), client), Chat)
+      yield* chat.send({ _tag: "Say", text: "hello" })
+      assert.deepStrictEqual(yield* chat.receive, { _tag: "Said", text: "Say", times: 1 })
     })
   )
 

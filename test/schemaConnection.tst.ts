@@ -1,4 +1,4 @@
-import { Context, Effect, ParseResult, Schema, type Scope, type Stream } from "effect"
+import { type Channel, type Chunk, Context, Effect, ParseResult, Schema, type Scope, type Stream } from "effect"
 import {
   type AskTimeout,
   type ConcurrencyError,
@@ -68,6 +68,19 @@ describe("D11: a protocol gives each end its types", () => {
       return Effect.zipRight(Counter, Effect.fail("no" as const))
     })
     expect(run).type.toBe<Effect.Effect<void, Receiving | DecodeError | "no", Counter>>()
+  })
+
+  it("is a channel of what it receives and of what it sends", () => {
+    expect(SchemaConnection.toChannel(server)).type.toBe<
+      Channel.Channel<
+        Chunk.Chunk<typeof Say.Type | typeof Who.Type>,
+        Chunk.Chunk<typeof Said.Type | typeof Names.Type | typeof Nobody.Type>,
+        Receiving | Sending | DecodeError,
+        never,
+        void,
+        unknown
+      >
+    >()
   })
 
   it("is for sessions as well", () => {
