@@ -142,6 +142,19 @@ describe("D11: ask", () => {
     })
   )
 
+  it.scoped("is answered once: what answers it again is a message like any other", () =>
+    Effect.gen(function* () {
+      const { client, peer } = yield* asking()
+      const receiving = yield* Effect.fork(client.receive)
+      yield* settle
+      const asked = yield* Effect.fork(client.ask(double(1)))
+      yield* settle
+      yield* peer.write(plain(doubled(1, 2), doubled(1, 99)))
+      assert.deepStrictEqual(yield* Fiber.join(asked), { _tag: "Doubled", to: 1, n: 2 })
+      assert.deepStrictEqual(yield* Fiber.join(receiving), { _tag: "Doubled", to: 1, n: 99 })
+    })
+  )
+
   it.scoped("receiving by two fibers at a time is a ConcurrencyError, asking is not", () =>
     Effect.gen(function* () {
       const { client } = yield* asking()
