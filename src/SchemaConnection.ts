@@ -57,7 +57,7 @@ export interface SchemaConnection<
 > extends Sender<Out, R> {
   /** What the combinators of this module work on. */
   readonly [TypeId]: TypedReading<In, E, R>
-  /** The connection itself: to close it, to ping, to send what is none of the protocol's. */
+  /** The connection itself: to close it, or to send what is none of the protocol's. */
   readonly raw: Underlying
   /**
    * Takes the next message, or waits for it. Interrupting it loses none.
@@ -71,8 +71,10 @@ export interface SchemaConnection<
   readonly messages: Stream.Stream<In, ReceiveError | E, R>
   /**
    * Sends a request and waits for its answer, which nobody else receives;
-   * other messages stay for whoever receives, be it at the same time or later.
-   * A function is given a number for the identifier, another one each time.
+   * other messages stay for whoever receives, be it at the same time or later:
+   * 256 KiB of them, 64 bytes charged for each beside its content, and then no
+   * more is read until somebody receives. A function is given a number for the
+   * identifier, another one each time.
    *
    * Fails with `AskTimeout` when none has come within `timeout` (10 seconds),
    * and with what receiving fails with meanwhile. More than `maxAsks` (1,024)
