@@ -27,18 +27,19 @@ export const showTime = Effect.fn("showTime")(function* ({ send }: Connection.Co
   }
 })
 
-/** The page for a browser; a WebSocket goes on. */
-export const servePage = Effect.map(
-  Effect.promise(() => readFile(new URL("show-time.html", import.meta.url), "utf8")),
-  (page): WebSocketServer.ServerOptions => ({
-    origins: [/http:\/\/localhost:\d+/, null],
-    onRequest: ({ headers }) =>
-      Effect.succeed(headers["upgrade"] === undefined ? HttpServerResponse.html(page) : undefined)
-  })
-)
+/** A page for a browser; a WebSocket goes on. */
+export const servePage = (file: string) =>
+  Effect.map(
+    Effect.promise(() => readFile(new URL(file, import.meta.url), "utf8")),
+    (page): WebSocketServer.ServerOptions => ({
+      origins: [/http:\/\/localhost:\d+/, null],
+      onRequest: ({ headers }) =>
+        Effect.succeed(headers["upgrade"] === undefined ? HttpServerResponse.html(page) : undefined)
+    })
+  )
 
 export const showTimeServer = (options: { readonly port: number }) =>
-  Layer.unwrapEffect(Effect.map(servePage, (page) => WebSocketServer.layer(showTime, page))).pipe(
+  Layer.unwrapEffect(Effect.map(servePage("show-time.html"), (page) => WebSocketServer.layer(showTime, page))).pipe(
     Layer.provide(NodeListener.layer({ host: "localhost", ...options }))
   )
 

@@ -29,7 +29,9 @@ export const Ticks = Layer.scopedDiscard(Effect.forkScoped(ticks))
 
 export const synchronisedTimeServer = (options: { readonly port: number }) =>
   Ticks.pipe(
-    Layer.provideMerge(Layer.unwrapEffect(Effect.map(servePage, (page) => WebSocketServer.layer(stay, page)))),
+    Layer.provideMerge(
+      Layer.unwrapEffect(Effect.map(servePage("show-time.html"), (page) => WebSocketServer.layer(stay, page)))
+    ),
     Layer.provide(NodeListener.layer({ host: "localhost", ...options }))
   )
 

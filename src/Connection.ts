@@ -1,18 +1,18 @@
 import type { Address } from "@effect/platform/HttpServer"
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import * as Channel from "effect/Channel"
+import type * as Channel from "effect/Channel"
 import type * as Chunk from "effect/Chunk"
 import type * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
 import type { Capabilities } from "./capabilities.js"
 import { makeEngine } from "./deadlines.js"
+import { duplex } from "./duplex.js"
 import * as Framing from "./Framing.js"
 import type { Message } from "./inbox.js"
 import { type Handshake, openAlone, type SendOptions, unknownHandshake } from "./liveConnection.js"
@@ -205,18 +205,11 @@ export const runForEachChunk: {
 export const toChannel = <IE = never>(
   connection: Connection
 ): Channel.Channel<Chunk.Chunk<Message>, Chunk.Chunk<Message>, ReceiveError | IE, IE, void, unknown> =>
-  Channel.unwrap(
-    Effect.map(Deferred.make<never, ReceiveError | IE>(), (failed) =>
-      Channel.embedInput(Stream.toChannel(Stream.interruptWhenDeferred(connection.messages, failed)), {
-        awaitRead: () => Effect.void,
-        emit: (messages: Chunk.Chunk<Message>) =>
-          Effect.catchAll(connection.sendAll(messages), (error) => Deferred.fail(failed, error)),
-        error: (cause) =>
-          Effect.zipRight(Deferred.failCause(failed, cause), connection.close({ code: CloseCode.InternalError })),
-        done: () => Effect.void
-      })
-    )
-  )
+  duplex({
+    messages: connection.messages,
+    sendAll: connection.sendAll,
+    abort: connection.close({ code: CloseCode.InternalError })
+  })
 
 /**
  * A connection over a stream of bytes on which the opening handshake is done.

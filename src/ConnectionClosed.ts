@@ -5,6 +5,7 @@ import * as CloseCode from "./protocol/CloseCode.js"
 import type { Close } from "./protocol/Frame.js"
 import type { Cause, Closure } from "./protocol/Protocol.js"
 import { isClean as isCleanClosure } from "./protocol/Protocol.js"
+import { stackless } from "./stackless.js"
 
 export type { Cause, Closure } from "./protocol/Protocol.js"
 
@@ -36,19 +37,9 @@ export class ConnectionClosed extends Data.TaggedError("ConnectionClosed")<{
   }
 }
 
-/**
- * The error without a stack: it is made where the transport calls us, which
- * says nothing to anybody, and the stack would cost more than all else of it.
- *
- * @internal
- */
-export const connectionClosed = (parts: Pick<ConnectionClosed, "closure" | "traffic">): ConnectionClosed => {
-  const limit = Error.stackTraceLimit
-  Error.stackTraceLimit = 0
-  const error = new ConnectionClosed(parts)
-  Error.stackTraceLimit = limit
-  return error
-}
+/** @internal */
+export const connectionClosed = (parts: Pick<ConnectionClosed, "closure" | "traffic">): ConnectionClosed =>
+  stackless(() => new ConnectionClosed(parts))
 
 /**
  * Whether the connection ended as agreed: both close frames were exchanged,

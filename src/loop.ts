@@ -7,7 +7,7 @@ import type { ConcurrencyError } from "./ConcurrencyError.js"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
 import { handlerScheduler } from "./handlerScheduler.js"
 import { type Inbox, type Message, type Reader, Wait } from "./inbox.js"
-import { Send } from "./send.js"
+import { Startable } from "./send.js"
 
 /** `runForEach` at work: one step for each message, in the fiber that runs it or, as far as it needs none, without. */
 
@@ -16,7 +16,7 @@ type Any<E, R> = Effect.Effect<unknown, E, R>
 
 /** What is left of an effect once what can be done at once is done: undefined where it was a success already, or became one. */
 const begun = <E, R>(effect: Any<E, R>): Any<E, R> | undefined => {
-  if (effect instanceof Send) return effect.start() as Any<E, R> | undefined
+  if (effect instanceof Startable) return effect.start() as Any<E, R> | undefined
   return Exit.isExit(effect) && Exit.isSuccess(effect) ? undefined : effect
 }
 

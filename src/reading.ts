@@ -45,6 +45,11 @@ export class Reading {
     return this.receiving
   }
 
+  /** The same for who makes something of it in that step. */
+  receiveWith<A, E, R>(make: (message: Message) => Effect.Effect<A, E, R>): Effect.Effect<A, E | ReceiveError, R> {
+    return this.taking(Effect.suspend(() => make(this.inbox.take())))
+  }
+
   get receiveText(): Effect.Effect<string, ReceiveError | UnexpectedMessageType> {
     return Effect.flatMap(this.receive, (received) =>
       typeof received === "string"
@@ -98,11 +103,14 @@ export class Reading {
     return this.loop((inbox) => handle(inbox.takeAll()))
   }
 
-  private taking<A>(take: Effect.Effect<A>): Effect.Effect<A, ReceiveError> {
+  private taking<A, E, R>(take: Effect.Effect<A, E, R>): Effect.Effect<A, E | ReceiveError, R> {
     const { inbox } = this
-    const look = (): Effect.Effect<A, ReceiveError> => (inbox.isReady ? take : inbox.isEnded ? this.exit() : waiting)
+    const look = (): Effect.Effect<A, E | ReceiveError, R> =>
+      inbox.isReady ? take : inbox.isEnded ? this.exit() : waiting
     const wait = inbox.waitThen(look)
-    const waiting = Effect.withFiberRuntime<A, ReceiveError>((fiber, { runtimeFlags }) => wait(fiber, runtimeFlags))
+    const waiting = Effect.withFiberRuntime<A, E | ReceiveError, R>((fiber, { runtimeFlags }) =>
+      wait(fiber, runtimeFlags)
+    )
     return Effect.suspend(look)
   }
 

@@ -12,8 +12,18 @@ export interface Target {
   ) => Effect.Effect<void, ConnectionClosed> | undefined
 }
 
-/** `connection.send(message)`: an Effect that can be done without a fiber, as long as it has to wait for nothing. */
-export class Send extends Effectable.Class<void, ConnectionClosed> {
+/** An Effect that can be done without a fiber, as long as it has to wait for nothing. */
+export abstract class Startable<E, R = never> extends Effectable.Class<void, E, R> {
+  /** Does it: undefined when that is done, or else what is left to be done. */
+  abstract start(): Effect.Effect<void, E, R> | undefined
+
+  override commit(): Effect.Effect<void, E, R> {
+    return this.start() ?? Effect.void
+  }
+}
+
+/** `connection.send(message)`. */
+export class Send extends Startable<ConnectionClosed> {
   private readonly target: Target
   private readonly message: Message
   private readonly compress: boolean | undefined
@@ -25,11 +35,7 @@ export class Send extends Effectable.Class<void, ConnectionClosed> {
     this.compress = compress
   }
 
-  start(): Effect.Effect<void, ConnectionClosed> | undefined {
+  override start(): Effect.Effect<void, ConnectionClosed> | undefined {
     return this.target.startSend(this.message, this.compress)
-  }
-
-  override commit(): Effect.Effect<void, ConnectionClosed> {
-    return this.start() ?? Effect.void
   }
 }

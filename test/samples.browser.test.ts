@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Logger, Ref, Scope } from "effect"
 import { ConnectionRegistry, WebSocketServer } from "effect-websockets"
 import type { Page } from "playwright-core"
+import { counterServer } from "../examples/counter.js"
 import { showTimeServer } from "../examples/show-time.js"
 import { synchronisedTimeServer } from "../examples/synchronised-time.js"
 import { openBrowser } from "./support/browser.js"
@@ -21,7 +22,7 @@ const errors = Effect.map(Ref.make(0), (count) => ({
   )
 }))
 
-const serving = (server: typeof showTimeServer | typeof synchronisedTimeServer) =>
+const serving = (server: typeof showTimeServer | typeof synchronisedTimeServer | typeof counterServer) =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
@@ -44,7 +45,7 @@ const shown = (page: Page, count: number) =>
       .waitFor({ timeout: 15_000 })
   )
 
-const file = pathToFileURL(fileURLToPath(new URL("../examples/show-time.html", import.meta.url))).href
+const pageOf = (name: string) => pathToFileURL(fileURLToPath(new URL(`../examples/${name}`, import.meta.url))).href
 
 requires("chromium")("the time in a browser", () => {
   it.scopedLive(
@@ -73,7 +74,7 @@ requires("chromium")("the time in a browser", () => {
       Effect.gen(function* () {
         const { port } = yield* serving(showTimeServer)
         const open = yield* openBrowser
-        const page = yield* open(`${file}?port=${port}`)
+        const page = yield* open(`${pageOf("show-time.html")}?port=${port}`)
         yield* shown(page, 1)
         assert.match((yield* texts(page))[0] ?? "", /^\d{4}-\d\d-\d\dT/)
       }),
@@ -97,6 +98,49 @@ requires("chromium")("the time in a browser", () => {
         assert.include(seen.join(), after.slice(0, 2).join())
         assert.notStrictEqual(seen[0], after[0])
         assert.strictEqual(yield* registry.size, 2)
+      }),
+    60_000
+  )
+})
+
+requires("chromium")("the counter in a browser", () => {
+  it.scopedLive(
+    "S7: two tabs count together; one is closed, and the other sees it go",
+    () =>
+      Effect.gen(function* () {
+        const { port, errors, stop } = yield* serving(counterServer)
+        const open = yield* openBrowser
+        const [first, second] = [yield* open(`http://localhost:${port}/`), yield* open(`http://localhost:${port}/`)]
+        const tabs = [first, second]
+        const value = (text: RegExp) =>
+          Effect.forEach(tabs, (tab) => Effect.promise(() => tab.locator("#value", { hasText: text }).waitFor()))
+        const users = (tab: Page, text: string) => Effect.promise(() => tab.getByText(text).waitFor())
+        const press = (tab: Page, name: string) => Effect.promise(() => tab.getByRole("button", { name }).click())
+        yield* value(/^0$/)
+        for (const tab of tabs) yield* users(tab, "2 users are here.")
+        yield* press(first, "One more")
+        yield* press(first, "One more")
+        yield* value(/^2$/)
+        for (let i = 0; i < 3; i++) yield* press(second, "One less")
+        yield* value(/^-1$/)
+        yield* Effect.promise(() => second.close())
+        yield* users(first, "You are alone.")
+        yield* stop
+        yield* users(first, "The connection has ended (1001).")
+        assert.isTrue(yield* Effect.promise(() => first.getByRole("button", { name: "One more" }).isDisabled()))
+        assert.strictEqual(yield* errors, 0)
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "S7: the page works as a local file",
+    () =>
+      Effect.gen(function* () {
+        const { port } = yield* serving(counterServer)
+        const open = yield* openBrowser
+        const page = yield* open(`${pageOf("counter.html")}?port=${port}`)
+        yield* Effect.promise(() => page.getByText("You are alone.").waitFor())
       }),
     60_000
   )
