@@ -1,9 +1,9 @@
 import * as Effect from "effect/Effect"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
 import type { DecodeError } from "./DecodeError.js"
-import { closeFrame } from "./liveConnection.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { InvalidPolicy, Options, Sender, Underlying } from "./SchemaConnection.js"
+import { closeFrame } from "./spoken.js"
 import type { Invalid } from "./typedReading.js"
 
 /** What becomes of a message that is none of the protocol's, by what the options say. */

@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Duration, Effect, Random, Schedule } from "effect"
-import { Reconnecting, Resume, Router, WebSocketClient, WebSocketServer } from "effect-websockets"
+import { Reconnecting, Resume, Router, SchemaConnection, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { BrowserWebSocket } from "effect-websockets/browser"
 import { NodeConnector } from "effect-websockets/node"
 import { defaultLimits } from "../src/protocol/messageLimits.js"
@@ -80,6 +80,10 @@ describe("the README's table of defaults", () => {
     [`\`receiveHighWaterMark\`, \`sendHighWaterMark\` ${bytes(connection.receiveHighWaterMark)}`, "64 bytes"],
     [`\`maxUnread\` ${bytes(BrowserWebSocket.defaultMaxUnread)}`, "4008"],
     ["`slowPeers` of a broadcast: `close`", "1013"],
+    [
+      `typed messages: \`invalid\` ${SchemaConnection.defaults.invalid}, \`askTimeout\` ${time(SchemaConnection.defaults.askTimeout)}, \`maxAsks\` ${count(SchemaConnection.defaults.maxAsks)}`,
+      "wait their turn"
+    ],
     [
       "`maxConnections`, `maxConnectionsPerKey`, `maxLifetime`, `maxMessagesPerSecond`, `maxBytesPerSecond`",
       unlimited.every((limit) => limit === Number.POSITIVE_INFINITY) ? "no limit" : "a limit"
