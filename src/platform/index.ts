@@ -1,0 +1,2 @@
+export * as PlatformSocket from "./PlatformSocket.js"
+export * as PlatformSocketServer from "./PlatformSocketServer.js"
