@@ -277,6 +277,26 @@ describe("messages", () => {
     })
   )
 
+  it.scoped("are so even where the connection is gone before the first handler has ended", () =>
+    Effect.gen(function* () {
+      const { connection, peer } = yield* open("client")
+      const socket = PlatformSocket.fromConnection(connection, { concurrency: 1 })
+      const log: Array<string> = []
+      const say = (word: string) => Effect.sync(() => log.push(word))
+      // "a", "b", and a close frame with 1000
+      yield* peer.write(Uint8Array.from(Buffer.from("810161810162880203e8", "hex")))
+      yield* peer.end
+      yield* socket.runRaw((message) =>
+        say(`${message} begins`).pipe(
+          Effect.zipRight(connection.closed),
+          Effect.zipRight(settle),
+          Effect.zipRight(say(`${message} ends`))
+        )
+      )
+      assert.deepStrictEqual(log, ["a begins", "a ends", "b begins", "b ends"])
+    })
+  )
+
   it.scoped(
     "all start their handlers when the connection is over, whatever the bound; who waits for more is interrupted",
     () =>

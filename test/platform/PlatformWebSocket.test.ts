@@ -71,6 +71,8 @@ describe("the web's WebSocket over our client", () => {
       // The peer's close frame has our code, and no reason.
       assert.strictEqual(yield* events.take, "close 3 4000  clean")
       assert.strictEqual(socket.bufferedAmount, 0)
+      socket.close()
+      assert.strictEqual(socket.readyState, 3)
     })
   )
 
