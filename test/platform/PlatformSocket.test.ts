@@ -130,7 +130,7 @@ describe("a socket that dials", () => {
     Effect.gen(function* () {
       const codes = [4000, 1000]
       const got = yield* Queue.unbounded<Connection.Message>()
-      const { socket, write } = yield* connected((connection) =>
+      const { socket, write, wires, setFaults } = yield* connected((connection) =>
         connection.receive.pipe(
           Effect.flatMap((message) => got.offer(message)),
           Effect.zipRight(connection.close({ code: codes.shift() ?? 1000 }))
@@ -149,6 +149,16 @@ describe("a socket that dials", () => {
 
       const error = yield* Effect.flip(write("three"))
       assert.strictEqual(error.reason, "Write")
+
+      // The next run is on its way: there will be a connection again.
+      yield* setFaults({ stalled: true })
+      yield* Effect.forkScoped(socket.run(() => Effect.void))
+      const waiting = yield* Effect.forkScoped(write("four"))
+      yield* settle
+      assert.isNull(waiting.unsafePoll())
+      for (const wire of yield* wires) yield* wire.flow
+      yield* Fiber.join(waiting)
+      assert.strictEqual(yield* got.take, "four")
     })
   )
 
