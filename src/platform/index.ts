@@ -1,0 +1,3 @@
+export * as PlatformSocket from "./PlatformSocket.js"
+export * as PlatformSocketServer from "./PlatformSocketServer.js"
+export * as PlatformWebSocket from "./PlatformWebSocket.js"
