@@ -1,0 +1,167 @@
+import type { IncomingMessage, ServerResponse } from "node:http"
+import type { Socket } from "node:net"
+import * as Headers from "@effect/platform/Headers"
+import { empty, type HttpServerResponse, text } from "@effect/platform/HttpServerResponse"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type * as Scope from "effect/Scope"
+import type { Connection } from "../Connection.js"
+import type { Entry } from "../deadlines.js"
+import * as exchange from "../node/exchange.js"
+import { rejection } from "../protocol/Handshake.js"
+import type { Task } from "../running.js"
+import { unavailable } from "../serving.js"
+import type { Exchange, Response } from "../Transport.js"
+import type { Application } from "./application.js"
+import type { UpgradeOptions } from "./PlatformHttpServer.js"
+
+/** What runs for a connection. */
+export type Run = (connection: Connection) => Effect.Effect<unknown, unknown>
+
+/** What runs for the connection of one request, among the services that its route has. */
+export class Chosen extends Context.Tag("effect-websockets/PlatformHttpServer/Chosen")<Chosen, Run>() {}
+
+const aborted = rejection(400, "The peer has gone.")
+const taken = rejection(500, "The request has been answered already.")
+
+/** A refusal as platform has it. */
+const refusal = ({ status, headers, body, isLast }: Response): HttpServerResponse => {
+  const all = Headers.fromInput(headers)
+  const { connection } = all
+  const closing = isLast === true ? { connection: connection === undefined ? "close" : `${connection}, close` } : {}
+  return text(typeof body === "string" ? body : "", { status, headers: Headers.setAll(all, closing) })
+}
+
+/** A request that an application is asked, until its answer has left and the scope of its route is closed. */
+export class Asked implements Task {
+  readonly response: ServerResponse
+  private readonly application: Application
+  private readonly exchange: Exchange
+  /** Takes the socket from the answer, when there is to be a connection instead. */
+  private readonly release: () => void
+  /** What is still to end: the answer, and the route once it runs. */
+  private pending = 1
+  private state: "waiting" | "taken" | "over" = "waiting"
+  private readonly entry: Entry = { dueAt: 0, place: -1, fire: () => this.cut() }
+
+  constructor(application: Application, asked: Exchange, { response, release }: exchange.Parted) {
+    this.application = application
+    this.exchange = asked
+    this.response = response
+    this.release = release
+    application.answers.add(this)
+    response.once("close", () => this.ended())
+  }
+
+  /** A request for something else: it keeps its connection. */
+  static plain(application: Application, message: IncomingMessage, response: ServerResponse): Asked {
+    return new Asked(application, exchange.plain(message, response), { response, release: () => {} })
+  }
+
+  /** The exchange was made in the tick of node's event, as the socket's error listener is its own. */
+  static upgrade(application: Application, asked: Exchange, message: IncomingMessage, socket: Socket): Asked {
+    return new Asked(application, asked, exchange.parted(message, socket))
+  }
+
+  // As a task of a server that stops
+
+  close(): void {}
+
+  /** An answer has some time to leave; what comes of a connection ends with that. */
+  interrupt(): void {
+    if (this.state !== "waiting") return
+    const { answerTimeout, engine } = this.application.host
+    engine.deadlines.set(this.entry, engine.deadlines.now() + answerTimeout)
+  }
+
+  cut(): void {
+    this.exchange.abort()
+    this.pending = 1
+    this.ended()
+  }
+
+  private ended(): void {
+    if (--this.pending !== 0) return
+    const { answers, host } = this.application
+    host.engine.deadlines.remove(this.entry)
+    answers.ended(this)
+  }
+
+  /** The peer may leave while a route makes up its mind: that is a reason to interrupt it, as for any request. */
+  watch(): void {
+    if (this.state === "waiting") this.exchange.onAbort(() => this.exchange.abort())
+  }
+
+  /** The route runs from here until its scope is closed. */
+  get begun(): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.suspend(() => {
+      this.pending++
+      return Effect.addFinalizer(() => Effect.sync(() => this.ended()))
+    })
+  }
+
+  /**
+   * Does the opening handshake and runs what is given for the connection.
+   * Completes with a refusal, or with an empty 101 when nothing is left of the
+   * connection; interrupting it interrupts what runs, and waits for that.
+   */
+  open(
+    options: UpgradeOptions | undefined,
+    run: Run,
+    services: Context.Context<never>
+  ): Effect.Effect<HttpServerResponse> {
+    return Effect.async<HttpServerResponse>((resume) => {
+      if (this.application.isStopping) return void resume(Effect.succeed(refusal(unavailable)))
+      if (this.state !== "waiting") return void resume(Effect.succeed(refusal(taken)))
+      const { serving, leave } = this.application.place(options)
+      let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+      let whenOver = (response: HttpServerResponse) => resume(Effect.succeed(response))
+      const over = (response: HttpServerResponse) => {
+        this.state = "over"
+        leave()
+        whenOver(response)
+      }
+      const chosen: Run = (connection) =>
+        Effect.withFiberRuntime((current) => {
+          fiber = current
+          return run(connection)
+        })
+      serving.exchange({
+        ...this.exchange,
+        services: Context.add(services, Chosen, chosen),
+        accept: (head) => {
+          this.state = "taken"
+          this.release()
+          // Nothing of it leaves any more: whoever looks finds an answer that was given.
+          this.response.end()
+          this.ended()
+          return this.exchange.accept(head)
+        },
+        respond: (response) => over(refusal(response)),
+        onSent: undefined,
+        abort: () => {
+          this.exchange.abort()
+          if (this.state === "waiting") over(refusal(aborted))
+        },
+        over: () => over(empty({ status: 101 }))
+      })
+      return Effect.async<void>((done) => {
+        whenOver = () => done(Effect.void)
+        if (this.state === "over") done(Effect.void)
+        else fiber?.unsafeInterruptAsFork(FiberId.none)
+      })
+    })
+  }
+}
+
+/** By node's request, which all requests that routers make of one have in common. */
+const requests = new WeakMap<object, Asked>()
+
+export const remember = (message: IncomingMessage, asked: Asked): void => {
+  requests.set(message, asked)
+}
+
+export const find = (source: unknown): Asked | undefined =>
+  typeof source === "object" && source !== null ? requests.get(source) : undefined

@@ -1,0 +1,1 @@
+export * as PlatformHttpServer from "./PlatformHttpServer.js"
