@@ -1,0 +1,41 @@
+import { createServer } from "node:http"
+import { type HttpApp, HttpServer } from "@effect/platform"
+import { assert } from "@effect/vitest"
+import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
+import { ConnectionRegistry } from "effect-websockets"
+import { PlatformHttpServer } from "effect-websockets/platform"
+
+export * from "../node/support.js"
+
+/** What tests of the HTTP server share: one that serves an app on a free port, and that can be stopped by itself. */
+
+const quiet = Logger.remove(Logger.defaultLogger)
+
+export const portOf = (address: HttpServer.Address): number =>
+  address._tag === "TcpAddress" ? address.port : assert.fail("it has no port")
+
+/** Builds an application over a server of ours; `stop` ends it all, in the order in which layers end. */
+export const launch = <A, E>(
+  application: Layer.Layer<A, E, HttpServer.HttpServer | ConnectionRegistry.ConnectionRegistry>,
+  options: PlatformHttpServer.Options = {},
+  evaluate: () => ReturnType<typeof createServer> = createServer
+) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
+    const server = PlatformHttpServer.layerServer(evaluate, { port: 0, host: "127.0.0.1", ...options })
+    const all = Layer.provide(Layer.provideMerge(application, server), quiet)
+    const context = yield* Layer.buildWithScope(all, scope)
+    const port = portOf(Context.get(context, HttpServer.HttpServer).address)
+    return {
+      port,
+      http: `http://127.0.0.1:${port}`,
+      ws: `ws://127.0.0.1:${port}`,
+      registry: Context.get(context, ConnectionRegistry.ConnectionRegistry),
+      stop: Scope.close(scope, Exit.void)
+    }
+  })
+
+/** The same for an app that needs nothing. */
+export const serveApp = <E>(app: HttpApp.Default<E, Scope.Scope>, options?: PlatformHttpServer.Options) =>
+  launch(HttpServer.serve(app), options)
