@@ -1,1 +1,3 @@
 export * as PlatformHttpServer from "./PlatformHttpServer.js"
+export * as PlatformSocket from "./PlatformSocket.js"
+export * as PlatformSocketServer from "./PlatformSocketServer.js"
