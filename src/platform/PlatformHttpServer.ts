@@ -28,6 +28,7 @@ import { resolved, type ServerHooks, type ServerSettings, type Stopping } from "
 import { Application, type Host } from "./application.js"
 import { find, type Run } from "./asked.js"
 import { Port } from "./port.js"
+import { upgradable } from "./upgradable.js"
 
 /** An HTTP server of `@effect/platform` with WebSockets in its routes: one port for pages, HttpApi, RPC and connections. */
 
@@ -69,11 +70,12 @@ const makeHost = (options: Options): Effect.Effect<Host> =>
     }
   })
 
-/** Counts the route of a request until its scope is closed. */
-const counted = (app: Default<unknown>): Default<unknown, Scope.Scope> =>
+/** Gives requests an upgrade of ours, and counts their routes until the scopes of these are closed. */
+const upgraded = (app: Default<unknown>): Default<unknown, Scope.Scope> =>
   Effect.flatMap(HttpServerRequest, (request): Default<unknown, Scope.Scope> => {
     const found = find(request.source)
-    return found === undefined ? app : Effect.zipRight(found.begun, app)
+    if (found === undefined) return app
+    return Effect.zipRight(found.begun, Effect.provideService(app, HttpServerRequest, upgradable(request, found)))
   })
 
 const serve =
@@ -82,8 +84,8 @@ const serve =
     Effect.gen(function* () {
       const { makeHandler } = yield* platformNode
       const listener = yield* middleware === undefined
-        ? makeHandler(counted(app))
-        : makeHandler(counted(app), middleware)
+        ? makeHandler(upgraded(app))
+        : makeHandler(upgraded(app), middleware)
       const application = new Application(host, listener)
       const stop = yield* Effect.cached(application.stop)
       yield* Effect.acquireRelease(

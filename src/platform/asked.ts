@@ -3,8 +3,10 @@ import type { Socket } from "node:net"
 import * as Headers from "@effect/platform/Headers"
 import { empty, type HttpServerResponse, text } from "@effect/platform/HttpServerResponse"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
@@ -34,6 +36,12 @@ const refusal = ({ status, headers, body, isLast }: Response): HttpServerRespons
   return text(typeof body === "string" ? body : "", { status, headers: Headers.setAll(all, closing) })
 }
 
+/** A route that fails because its connection is over has seen a normal end. */
+const atItsEnd = <E>(connection: Connection, left: Effect.Effect<void, E>): Effect.Effect<void, E> =>
+  Effect.catchAllCause(left, (cause) =>
+    Effect.flatMap(connection.state, ({ _tag }) => (_tag === "Open" ? Effect.failCause(cause) : Effect.void))
+  )
+
 /** A request that an application is asked, until its answer has left and the scope of its route is closed. */
 export class Asked implements Task {
   readonly response: ServerResponse
@@ -44,6 +52,8 @@ export class Asked implements Task {
   /** What is still to end: the answer, and the route once it runs. */
   private pending = 1
   private state: "waiting" | "taken" | "over" = "waiting"
+  /** Ends the connection that the route was given, and waits for that. */
+  private leave: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown> = () => Effect.void
   private readonly entry: Entry = { dueAt: 0, place: -1, fire: () => this.cut() }
 
   constructor(application: Application, asked: Exchange, { response, release }: exchange.Parted) {
@@ -94,11 +104,31 @@ export class Asked implements Task {
     if (this.state === "waiting") this.exchange.onAbort(() => this.exchange.abort())
   }
 
-  /** The route runs from here until its scope is closed. */
+  /** The route runs from here until its scope is closed, and with it the connection that it was given. */
   get begun(): Effect.Effect<void, never, Scope.Scope> {
     return Effect.suspend(() => {
       this.pending++
-      return Effect.addFinalizer(() => Effect.sync(() => this.ended()))
+      return Effect.addFinalizer((exit) =>
+        Effect.zipRight(
+          this.leave(exit),
+          Effect.sync(() => this.ended())
+        )
+      )
+    })
+  }
+
+  /** The connection itself, for as long as the scope of the route is open; or a refusal. */
+  get connection(): Effect.Effect<Connection, HttpServerResponse> {
+    return Effect.gen(this, function* () {
+      const opened = yield* Deferred.make<Connection, HttpServerResponse>()
+      const left = yield* Deferred.make<void, unknown>()
+      const run: Run = (connection) =>
+        Effect.zipRight(Deferred.succeed(opened, connection), atItsEnd(connection, Deferred.await(left)))
+      const services = yield* Effect.context<never>()
+      const fiber = yield* Effect.forkDaemon(this.open(undefined, run, services))
+      this.leave = (exit) => Effect.zipRight(Deferred.done(left, Exit.asVoid(exit)), Fiber.await(fiber))
+      fiber.addObserver((exit) => Deferred.unsafeDone(opened, Effect.flatMap(exit, Effect.fail)))
+      return yield* Deferred.await(opened)
     })
   }
 
