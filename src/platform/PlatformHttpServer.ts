@@ -19,13 +19,15 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
 import { ConnectionRegistry, unsafeMake } from "../ConnectionRegistry.js"
+import * as Deflate from "../Deflate.js"
 import { makeEngine } from "../deadlines.js"
 import * as Framing from "../Framing.js"
 import * as Handshake from "../Handshake.js"
+import * as NodeDeflate from "../node/NodeDeflate.js"
 import type { DrainOptions } from "../running.js"
 import { milliseconds } from "../settings.js"
-import { resolved, type ServerHooks, type ServerSettings, type Stopping } from "../WebSocketServer.js"
-import { Application, type Host } from "./application.js"
+import type { ServerHooks, ServerSettings, Stopping } from "../WebSocketServer.js"
+import { Application, type Host, partsOf } from "./application.js"
 import { find, type Run } from "./asked.js"
 import { Port } from "./port.js"
 import { upgradable } from "./upgradable.js"
@@ -58,10 +60,12 @@ const platformNode = Effect.promise(() => import("@effect/platform-node/NodeHttp
 const makeHost = (options: Options): Effect.Effect<Host> =>
   Effect.gen(function* () {
     // What cannot be is said now, and not to the first peer.
-    resolved({ ...options.upgrades, drain: options.drain }, [])
+    const deflate = (yield* Deflate.Deflate) ?? NodeDeflate.service
+    partsOf({ ...options.upgrades, drain: options.drain }, deflate)
     return {
       engine: yield* makeEngine,
       framing: yield* Framing.Framing,
+      deflate,
       handshake: yield* Handshake.Handshake,
       registry: unsafeMake(),
       drain: options.drain,
@@ -75,7 +79,7 @@ const upgraded = (app: Default<unknown>): Default<unknown, Scope.Scope> =>
   Effect.flatMap(HttpServerRequest, (request): Default<unknown, Scope.Scope> => {
     const found = find(request.source)
     if (found === undefined) return app
-    return Effect.zipRight(found.begun, Effect.provideService(app, HttpServerRequest, upgradable(request, found)))
+    return found.during(Effect.provideService(app, HttpServerRequest, upgradable(request, found)))
   })
 
 const serve =
@@ -182,7 +186,7 @@ export const upgrade = <A, E, R>(
   options?: UpgradeOptions
 ): Effect.Effect<HttpServerResponse, never, HttpServerRequest | Exclude<R, Given>> => {
   // What cannot be is said now, and not to the first peer.
-  if (options !== undefined) resolved(options, [])
+  if (options !== undefined) partsOf(options, NodeDeflate.service)
   return Effect.contextWithEffect((services: Context.Context<HttpServerRequest | Exclude<R, Given>>) => {
     const found = find(Context.get(services, HttpServerRequest).source)
     if (found === undefined) return Effect.die(new TypeError(notOurs))

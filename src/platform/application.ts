@@ -11,7 +11,7 @@ import type { Engine } from "../deadlines.js"
 import type * as Framing from "../Framing.js"
 import type * as Handshake from "../Handshake.js"
 import * as exchange from "../node/exchange.js"
-import * as NodeDeflate from "../node/NodeDeflate.js"
+import type { Extension } from "../protocol/Extension.js"
 import { type DrainOptions, Running } from "../running.js"
 import { Serving, unavailable } from "../serving.js"
 import { resolved, Stopping } from "../WebSocketServer.js"
@@ -22,6 +22,7 @@ import type { UpgradeOptions } from "./PlatformHttpServer.js"
 export interface Host {
   readonly engine: Engine
   readonly framing: Framing.Service
+  readonly deflate: Deflate.Service
   readonly handshake: Handshake.Service
   readonly registry: Registry
   readonly drain: DrainOptions | undefined
@@ -30,6 +31,13 @@ export interface Host {
   /** What every upgrade has unless it says otherwise. */
   readonly upgrades: UpgradeOptions | undefined
 }
+
+/** What the options of an upgrade come to; those that cannot be are the programmer's fault and throw. */
+export const partsOf = (
+  options: UpgradeOptions & { readonly drain?: DrainOptions | undefined },
+  deflate: Deflate.Service,
+  extensions: ReadonlyArray<Extension> = []
+) => resolved(options, [...extensions, ...Deflate.extensions(deflate, options.compression)])
 
 interface Place {
   readonly serving: Serving
@@ -86,13 +94,12 @@ export class Application {
   }
 
   private make(options: UpgradeOptions): Serving {
-    const { drain, engine, framing, handshake, registry } = this.host
-    const extensions = [...framing.extensions, ...Deflate.extensions(NodeDeflate.service, options.compression)]
+    const { deflate, drain, engine, framing, handshake, registry } = this.host
     return new Serving({
       engine,
       framing,
       handshake,
-      ...resolved({ ...options, drain }, extensions),
+      ...partsOf({ ...options, drain }, deflate, framing.extensions),
       registry,
       context: Context.add(engine.runtime.context, ConnectionRegistry, registry.service).pipe(
         Context.add(Stopping, Deferred.await(this.stopping))

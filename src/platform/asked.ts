@@ -6,7 +6,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
@@ -49,8 +49,12 @@ export class Asked implements Task {
   private readonly exchange: Exchange
   /** Takes the socket from the answer, when there is to be a connection instead. */
   private readonly release: () => void
-  /** What is still to end: the answer, and the route once it runs. */
-  private pending = 1
+  /** The answer has left, or never will, or is none but a connection. */
+  private isAnswered = false
+  /** The route has not come to its end. */
+  private isRunning = false
+  /** Nor its scope; platform closes that when it hears of the answer, which it does not of one that is lost. */
+  private isOpen = false
   private state: "waiting" | "taken" | "over" = "waiting"
   /** Ends the connection that the route was given, and waits for that. */
   private leave: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown> = () => Effect.void
@@ -62,17 +66,24 @@ export class Asked implements Task {
     this.response = response
     this.release = release
     application.answers.add(this)
-    response.once("close", () => this.ended())
+    // Platform, node and we have more than the ten that node warns of, where a file is the answer.
+    response.setMaxListeners(0)
   }
 
   /** A request for something else: it keeps its connection. */
   static plain(application: Application, message: IncomingMessage, response: ServerResponse): Asked {
-    return new Asked(application, exchange.plain(message, response), { response, release: () => {} })
+    const plain = exchange.plain(message, response)
+    const asked = new Asked(application, plain, { response, release: () => {} })
+    // Where several are asked in a row, node tells only the first answer that the peer has gone.
+    plain.onSent?.(() => asked.answered())
+    return asked
   }
 
   /** The exchange was made in the tick of node's event, as the socket's error listener is its own. */
   static upgrade(application: Application, asked: Exchange, message: IncomingMessage, socket: Socket): Asked {
-    return new Asked(application, asked, exchange.parted(message, socket))
+    const all = new Asked(application, asked, exchange.parted(message, socket))
+    all.response.once("close", () => all.answered())
+    return all
   }
 
   // As a task of a server that stops
@@ -88,12 +99,20 @@ export class Asked implements Task {
 
   cut(): void {
     this.exchange.abort()
-    this.pending = 1
-    this.ended()
+    this.end()
   }
 
-  private ended(): void {
-    if (--this.pending !== 0) return
+  private answered(): void {
+    this.isAnswered = true
+    this.settle()
+  }
+
+  private settle(): void {
+    const isLost = this.state === "waiting" && !this.response.writableFinished
+    if (this.isAnswered && !this.isRunning && (!this.isOpen || isLost)) this.end()
+  }
+
+  private end(): void {
     const { answers, host } = this.application
     host.engine.deadlines.remove(this.entry)
     answers.ended(this)
@@ -104,15 +123,22 @@ export class Asked implements Task {
     if (this.state === "waiting") this.exchange.onAbort(() => this.exchange.abort())
   }
 
-  /** The route runs from here until its scope is closed, and with it the connection that it was given. */
-  get begun(): Effect.Effect<void, never, Scope.Scope> {
+  /** Runs the route; when its scope is closed the connection ends that it was given. */
+  during<A, E, R>(route: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> {
     return Effect.suspend(() => {
-      this.pending++
-      return Effect.addFinalizer((exit) =>
-        Effect.zipRight(
-          this.leave(exit),
-          Effect.sync(() => this.ended())
-        )
+      this.isRunning = true
+      this.isOpen = true
+      const closed = Effect.sync(() => {
+        this.isOpen = false
+        this.settle()
+      })
+      const ended = Effect.sync(() => {
+        this.isRunning = false
+        this.settle()
+      })
+      return Effect.zipRight(
+        Effect.addFinalizer((exit) => Effect.zipRight(this.leave(exit), closed)),
+        Effect.ensuring(route, ended)
       )
     })
   }
@@ -122,12 +148,17 @@ export class Asked implements Task {
     return Effect.gen(this, function* () {
       const opened = yield* Deferred.make<Connection, HttpServerResponse>()
       const left = yield* Deferred.make<void, unknown>()
-      const run: Run = (connection) =>
-        Effect.zipRight(Deferred.succeed(opened, connection), atItsEnd(connection, Deferred.await(left)))
-      const services = yield* Effect.context<never>()
-      const fiber = yield* Effect.forkDaemon(this.open(undefined, run, services))
-      this.leave = (exit) => Effect.zipRight(Deferred.done(left, Exit.asVoid(exit)), Fiber.await(fiber))
-      fiber.addObserver((exit) => Deferred.unsafeDone(opened, Effect.flatMap(exit, Effect.fail)))
+      const over = yield* Deferred.make<void>()
+      const run: Run = (connection) => {
+        this.leave = (exit) => Effect.zipRight(Deferred.done(left, Exit.asVoid(exit)), Deferred.await(over))
+        return Effect.zipRight(Deferred.succeed(opened, connection), atItsEnd(connection, Deferred.await(left)))
+      }
+      yield* this.open(undefined, run, yield* Effect.context<never>()).pipe(
+        // Too late for a connection that was opened, which has ended then.
+        Effect.flatMap((response) => Deferred.fail(opened, response)),
+        Effect.ensuring(Deferred.succeed(over, undefined)),
+        Effect.forkDaemon
+      )
       return yield* Deferred.await(opened)
     })
   }
@@ -149,7 +180,7 @@ export class Asked implements Task {
       let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
       let whenOver = (response: HttpServerResponse) => resume(Effect.succeed(response))
       const over = (response: HttpServerResponse) => {
-        this.state = "over"
+        if (this.state === "taken") this.state = "over"
         leave()
         whenOver(response)
       }
@@ -166,7 +197,7 @@ export class Asked implements Task {
           this.release()
           // Nothing of it leaves any more: whoever looks finds an answer that was given.
           this.response.end()
-          this.ended()
+          this.answered()
           return this.exchange.accept(head)
         },
         respond: (response) => over(refusal(response)),

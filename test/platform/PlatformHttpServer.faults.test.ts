@@ -146,6 +146,44 @@ describe("a bad handshake", () => {
   )
 })
 
+describe("an answer that is lost on its way", () => {
+  const requests = [
+    ["of a request for a WebSocket", requestText()],
+    ["of a plain request", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"],
+    ["of several requests in a row", "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3)]
+  ] as const
+
+  it.live.each(requests)("does not hold up the end: %s", ([, text]) =>
+    leavesNothing(
+      Effect.gen(function* () {
+        let begun = 0
+        let over = 0
+        const large = HttpServerResponse.uint8Array(new Uint8Array(30_000_000))
+        const route = Effect.ensuring(
+          Effect.zipRight(
+            Effect.sync(() => begun++),
+            turns(3)
+          ),
+          Effect.sync(() => over++)
+        )
+        const { port, stop } = yield* serveApp(Effect.as(route, large))
+        for (const leave of ["end", "reset"] as const) {
+          const peer = yield* rawConnect(port)
+          peer.socket.pause()
+          yield* peer.write(text)
+          yield* eventually(() => begun > 0)
+          yield* turns(20)
+          yield* leave === "end" ? Effect.sync(() => peer.socket.destroy()) : peer.reset
+        }
+        yield* turns(50)
+        assert.strictEqual(over, begun)
+        const [time] = yield* Effect.timed(stop)
+        assert.isBelow(Duration.toMillis(time), 1_000)
+      })
+    )
+  )
+})
+
 describe("a connection without a closing handshake", () => {
   it.live.each(routes)("is no success: %s", ([, route]) =>
     leavesNothing(

@@ -107,6 +107,7 @@ describe("a server of PlatformHttpServer", () => {
   it("throws at once for options that cannot be", () => {
     assert.throws(() => PlatformHttpServer.upgrade(echo, { maxMessageSize: 0 }), /maxMessageSize is 0/)
     assert.throws(() => PlatformHttpServer.upgrade(echo, { subprotocols: ["a b"] }), /subprotocols/)
+    assert.throws(() => PlatformHttpServer.upgrade(echo, { compression: { threshold: -1 } }), /threshold/)
   })
 })
 

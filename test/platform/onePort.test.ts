@@ -1,7 +1,7 @@
 import { FetchHttpClient, HttpApiClient, HttpServer } from "@effect/platform"
 import { RpcClient, RpcSerialization } from "@effect/rpc"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Logger, Scope } from "effect"
 import { ConnectionClosed, ConnectionRegistry, WebSocketClient } from "effect-websockets"
 import { NodeConnector } from "effect-websockets/node"
 import { PlatformSocket } from "effect-websockets/platform"
@@ -99,7 +99,8 @@ describe("one port", () => {
       )
       yield* eventually(() => Effect.runSync(registry.size) === 0)
       assert.strictEqual(yield* everything(port), 1)
-      yield* stop
+      const [time] = yield* Effect.timed(stop)
+      assert.isBelow(Duration.toMillis(time), 2_000)
     })
   )
 })
