@@ -48,7 +48,10 @@ export interface Options extends ListenOptions {
   readonly upgrades?: UpgradeOptions | undefined
   /** Drains connections when the server stops, as `WebSocketServer`'s option does, instead of interrupting their handlers at once. */
   readonly drain?: DrainOptions | undefined
-  /** How long a server that stops waits for routes that have not answered yet, and for answers to leave: 10 seconds. */
+  /**
+   * How long a server that stops waits for routes that have not answered yet, and for answers to leave; and how long an
+   * answer to a request for a WebSocket may take to leave at any time: 10 seconds. Then the connection is cut.
+   */
   readonly answerTimeout?: Duration.DurationInput | undefined
 }
 

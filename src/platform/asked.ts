@@ -55,7 +55,8 @@ export class Asked implements Task {
   private isRunning = false
   /** Nor its scope; platform closes that when it hears of the answer, which it does not of one that is lost. */
   private isOpen = false
-  private state: "waiting" | "taken" | "over" = "waiting"
+  /** There is, or was, a connection instead of an answer. */
+  private isTaken = false
   /** Ends the connection that the route was given, and waits for that. */
   private leave: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown> = () => Effect.void
   private readonly entry: Entry = { dueAt: 0, place: -1, fire: () => this.cut() }
@@ -92,7 +93,10 @@ export class Asked implements Task {
 
   /** An answer has some time to leave; what comes of a connection ends with that. */
   interrupt(): void {
-    if (this.state !== "waiting") return
+    if (!this.isTaken) this.limit()
+  }
+
+  private limit(): void {
     const { answerTimeout, engine } = this.application.host
     engine.deadlines.set(this.entry, engine.deadlines.now() + answerTimeout)
   }
@@ -108,7 +112,7 @@ export class Asked implements Task {
   }
 
   private settle(): void {
-    const isLost = this.state === "waiting" && !this.response.writableFinished
+    const isLost = !this.isTaken && !this.response.writableFinished
     if (this.isAnswered && !this.isRunning && (!this.isOpen || isLost)) this.end()
   }
 
@@ -120,7 +124,7 @@ export class Asked implements Task {
 
   /** The peer may leave while a route makes up its mind: that is a reason to interrupt it, as for any request. */
   watch(): void {
-    if (this.state === "waiting") this.exchange.onAbort(() => this.exchange.abort())
+    if (!this.isTaken && !this.isAnswered) this.exchange.onAbort(() => this.exchange.abort())
   }
 
   /** Runs the route; when its scope is closed the connection ends that it was given. */
@@ -134,6 +138,8 @@ export class Asked implements Task {
       })
       const ended = Effect.sync(() => {
         this.isRunning = false
+        // Of a socket that node has given away, it does not watch over the rest.
+        if (this.exchange.isUpgrade && !this.isTaken && this.entry.place < 0) this.limit()
         this.settle()
       })
       return Effect.zipRight(
@@ -175,12 +181,14 @@ export class Asked implements Task {
   ): Effect.Effect<HttpServerResponse> {
     return Effect.async<HttpServerResponse>((resume) => {
       if (this.application.isStopping) return void resume(Effect.succeed(refusal(unavailable)))
-      if (this.state !== "waiting") return void resume(Effect.succeed(refusal(taken)))
+      if (this.isTaken) return void resume(Effect.succeed(refusal(taken)))
       const { serving, leave } = this.application.place(options)
       let fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+      let isOver = false
       let whenOver = (response: HttpServerResponse) => resume(Effect.succeed(response))
       const over = (response: HttpServerResponse) => {
-        if (this.state === "taken") this.state = "over"
+        if (isOver) return
+        isOver = true
         leave()
         whenOver(response)
       }
@@ -193,7 +201,7 @@ export class Asked implements Task {
         ...this.exchange,
         services: Context.add(services, Chosen, chosen),
         accept: (head) => {
-          this.state = "taken"
+          this.isTaken = true
           this.release()
           // Nothing of it leaves any more: whoever looks finds an answer that was given.
           this.response.end()
@@ -204,13 +212,13 @@ export class Asked implements Task {
         onSent: undefined,
         abort: () => {
           this.exchange.abort()
-          if (this.state === "waiting") over(refusal(aborted))
+          over(refusal(aborted))
         },
         over: () => over(empty({ status: 101 }))
       })
       return Effect.async<void>((done) => {
         whenOver = () => done(Effect.void)
-        if (this.state === "over") done(Effect.void)
+        if (isOver) done(Effect.void)
         else fiber?.unsafeInterruptAsFork(FiberId.none)
       })
     })

@@ -1,6 +1,6 @@
 import { createServer } from "node:http"
 import { createServer as createSecureServer } from "node:https"
-import { HttpMiddleware, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Context, Deferred, Effect, Fiber, Layer, Queue, type Scope } from "effect"
@@ -19,6 +19,7 @@ import {
   rawOpen,
   requestText,
   serveApp,
+  serveMounted,
   some
 } from "./support.js"
 
@@ -257,13 +258,8 @@ describe("the handler of an upgrade", () => {
 
   clean("runs where routers and middleware have made another request of it", () =>
     Effect.gen(function* () {
-      const inner = HttpRouter.empty.pipe(
-        HttpRouter.get("/echo", PlatformHttpServer.upgrade(echo)),
-        HttpRouter.use(HttpMiddleware.xForwardedHeaders)
-      )
-      const mounted = HttpRouter.empty.pipe(HttpRouter.mount("/api", inner))
-      const { ws } = yield* launch(HttpServer.serve(mounted, HttpMiddleware.xForwardedHeaders))
-      const connection = yield* connect(`${ws}/api/echo`, { headers: { "X-Forwarded-For": "192.0.2.1" } })
+      const { ws } = yield* serveMounted(PlatformHttpServer.upgrade(echo))
+      const connection = yield* connect(`${ws}/api/route`, { headers: { "X-Forwarded-For": "192.0.2.1" } })
       yield* connection.send("hello")
       assert.strictEqual(yield* connection.receive, "hello")
     })
@@ -461,6 +457,23 @@ describe("a request for a WebSocket that is not answered yet", () => {
   )
 
   const rawAsking = (port: number) => Effect.tap(rawConnect(port), (peer) => peer.write(requestText()))
+})
+
+describe("an answer to a request for a WebSocket", () => {
+  clean("is cut when it does not leave within answerTimeout", () =>
+    Effect.gen(function* () {
+      const over = yield* Deferred.make<void>()
+      const large = HttpServerResponse.uint8Array(new Uint8Array(30_000_000))
+      const route = Effect.addFinalizer(() => Deferred.succeed(over, undefined))
+      const { port } = yield* serveApp(Effect.as(route, large), { answerTimeout: "50 millis" })
+      const peer = yield* rawConnect(port)
+      peer.socket.pause()
+      yield* peer.write(requestText())
+      yield* Deferred.await(over)
+      peer.socket.resume()
+      assert.isBelow((yield* peer.rest).bytes.length, 30_000_000)
+    })
+  )
 })
 
 describe("layerConfig", () => {

@@ -1,5 +1,5 @@
 import { createServer } from "node:http"
-import { type HttpApp, HttpServer } from "@effect/platform"
+import { type HttpApp, HttpMiddleware, HttpRouter, HttpServer } from "@effect/platform"
 import { assert } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
 import { ConnectionRegistry } from "effect-websockets"
@@ -39,3 +39,10 @@ export const launch = <A, E>(
 /** The same for an app that needs nothing. */
 export const serveApp = <E>(app: HttpApp.Default<E, Scope.Scope>, options?: PlatformHttpServer.Options) =>
   launch(HttpServer.serve(app), options)
+
+/** A route at `/api/route`, for which a router, its middleware and the server's make other requests of the one that came. */
+export const serveMounted = <E>(route: HttpRouter.Route.Handler<E, Scope.Scope>) => {
+  const inner = HttpRouter.empty.pipe(HttpRouter.get("/route", route), HttpRouter.use(HttpMiddleware.xForwardedHeaders))
+  const mounted = HttpRouter.empty.pipe(HttpRouter.mount("/api", inner))
+  return launch(HttpServer.serve(mounted, HttpMiddleware.xForwardedHeaders))
+}

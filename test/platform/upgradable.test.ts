@@ -1,8 +1,8 @@
-import { HttpMiddleware, HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse, Socket } from "@effect/platform"
+import { HttpServerRequest, HttpServerResponse, Socket } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { type Connection, ConnectionClosed } from "effect-websockets"
-import { ask, connect, launch, leavesNothing, rawOpen, requestText, serveApp } from "./support.js"
+import { ask, connect, leavesNothing, rawOpen, requestText, serveApp, serveMounted } from "./support.js"
 
 /** The `upgrade` of platform's own requests, on a server of ours. */
 
@@ -20,13 +20,8 @@ describe("HttpServerRequest.upgrade", () => {
   it.live("is there in routes that routers and middleware have made another request for", () =>
     leavesNothing(
       Effect.gen(function* () {
-        const inner = HttpRouter.empty.pipe(
-          HttpRouter.get("/echo", echo),
-          HttpRouter.use(HttpMiddleware.xForwardedHeaders)
-        )
-        const mounted = HttpRouter.empty.pipe(HttpRouter.mount("/api", inner))
-        const { ws } = yield* launch(HttpServer.serve(mounted, HttpMiddleware.xForwardedHeaders))
-        const connection = yield* connect(`${ws}/api/echo`, { headers: { "X-Forwarded-For": "192.0.2.1" } })
+        const { ws } = yield* serveMounted(echo)
+        const connection = yield* connect(`${ws}/api/route`, { headers: { "X-Forwarded-For": "192.0.2.1" } })
         yield* connection.send("hello")
         assert.strictEqual(yield* connection.receive, "hello")
       })
