@@ -11,15 +11,16 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 export const built = (script: string, checkout = root): string => join(checkout, "bench", "dist", `${script}.js`)
 
 /**
- * Turns a checkout's `bench` into JavaScript, so that servers and load generator run as users' programs do. Under tsx each
- * named closure is defined through a helper (esbuild's keepNames), which would be measured along.
+ * Turns this `bench` into JavaScript, in a checkout whose library is to be measured, so that servers and load generator
+ * run as users' programs do. Under tsx each named closure is defined through a helper (esbuild's keepNames), which would
+ * be measured along. Another checkout is measured by these programs too, not by its own.
  */
 export const buildBench = (checkout = root): void => {
-  const here = join(checkout, "bench")
-  const output = join(here, "dist")
+  const here = join(root, "bench")
+  const output = join(checkout, "bench", "dist")
   rmSync(output, { recursive: true, force: true })
   const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
-  for (const folder of [".", "servers"]) {
+  for (const folder of [".", "load", "servers", "clients"]) {
     mkdirSync(join(output, folder), { recursive: true })
     for (const file of readdirSync(join(here, folder)).filter((name) => name.endsWith(".ts"))) {
       const { outputText } = ts.transpileModule(readFileSync(join(here, folder, file), "utf8"), { compilerOptions })

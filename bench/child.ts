@@ -38,18 +38,22 @@ export const whyUnpinned: string | undefined = works(0)
     : "there is one core only"
   : "taskset is missing or core 0 is not ours"
 
-// No native addon helps ws: the figures are those of a plain installation.
-const env = { ...process.env, WS_NO_BUFFER_UTIL: "1" }
+export interface Program {
+  /** The interpreter and its options; this Node unless told otherwise. */
+  readonly command?: ReadonlyArray<string>
+  readonly script: string
+  readonly args?: ReadonlyArray<string>
+  readonly env?: Readonly<Record<string, string>>
+}
 
 export const startChild = <Out extends Tagged, In extends Tagged>(
   core: number,
-  script: string,
-  args: ReadonlyArray<string> = []
+  { args = [], command = [process.execPath], env = {}, script }: Program
 ): Child<Out, In> => {
-  const node = [process.execPath, script, ...args]
-  // taskset replaces itself by node, so the channel and the process id are node's.
-  const [command = "", ...rest] = whyUnpinned === undefined ? ["taskset", "-c", String(core), ...node] : node
-  const child = spawn(command, rest, { stdio: ["ignore", "inherit", "pipe", "ipc"], env })
+  const whole = [...command, script, ...args]
+  // taskset replaces itself by the program, so the channel and the process id are the program's.
+  const [program = "", ...rest] = whyUnpinned === undefined ? ["taskset", "-c", String(core), ...whole] : whole
+  const child = spawn(program, rest, { stdio: ["ignore", "inherit", "pipe", "ipc"], env: { ...process.env, ...env } })
 
   const messages: Array<In> = []
   let wake = (): void => {}
@@ -62,7 +66,7 @@ export const startChild = <Out extends Tagged, In extends Tagged>(
       wake()
       resolve(over)
     }
-    child.on("error", (error) => end(`${command} could not be started: ${error.message}`))
+    child.on("error", (error) => end(`${program} could not be started: ${error.message}`))
     child.on("close", (code, signal) => end(`it ended by itself (${signal ?? `exit ${code}`})${cause(stderr)}`))
   })
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {

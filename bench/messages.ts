@@ -1,25 +1,39 @@
-import type { WorkloadName } from "./workloads.js"
-
 /** What goes over the IPC channels. Both ends of each are in this folder. */
 
-export type ToServer = { readonly _tag: "ReportCpu" }
+/** To the process under test. */
+export type ToServer =
+  | { readonly _tag: "ReportCpu" }
+  /** Collects garbage first. */
+  | { readonly _tag: "ReportMemory" }
+  /** A client only: connects so often. */
+  | { readonly _tag: "Dial"; readonly port: number; readonly connections: number }
 
 export type FromServer =
   | { readonly _tag: "Listening"; readonly port: number }
+  /** A client only: it waits for `Dial`. */
+  | { readonly _tag: "Ready" }
   /** User and system time of the whole process since it began. */
   | { readonly _tag: "Cpu"; readonly micros: number }
+  /** Resident memory. */
+  | { readonly _tag: "Memory"; readonly bytes: number }
 
 export type ToLoad =
-  | { readonly _tag: "Connect"; readonly port: number; readonly workload: WorkloadName }
-  /** Keep the windows full for so long, then wait until everything sent is answered. */
-  | { readonly _tag: "Run"; readonly seconds: number }
+  /** Where the server under test is; where a client is under test the load generator listens itself. */
+  | { readonly _tag: "Prepare"; readonly workload: string; readonly port: number | undefined }
+  /** So many connections more. */
+  | { readonly _tag: "Open"; readonly connections: number }
+  /** Keep the windows full for so long, or for so much, then wait until everything sent is answered. */
+  | { readonly _tag: "Run"; readonly seconds: number; readonly atMost: number | undefined }
+  /** End all connections and wait until the server has ended them too. */
+  | { readonly _tag: "Drop" }
 
-export type FromLoad = { readonly _tag: "Connected" } | Finished | Failed
+export type FromLoad = { readonly _tag: "Prepared"; readonly port: number | undefined } | Finished | Failed
 
-/** Nothing is in flight any more: so many messages were sent and answered since `Run`. */
+/** What `Open`, `Run` or `Drop` has done; nothing is in flight any more. */
 export interface Finished {
   readonly _tag: "Finished"
-  readonly messages: number
+  /** Messages, deliveries, handshakes, connections. */
+  readonly count: number
   readonly seconds: number
   /** What the load generator itself has used. */
   readonly cpuMicros: number
@@ -32,7 +46,7 @@ export interface Failed {
 }
 
 export type Fault =
-  /** A reply isn't the frame it has to be, or there are more replies than requests. */
+  /** What comes isn't what it has to be, or there is more of it than was asked for. */
   | "WrongReply"
   /** Nothing came for a while, although something was due. */
   | "Stalled"

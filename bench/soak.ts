@@ -14,8 +14,8 @@ const policies = ["close", "suspend", "dropNewest", "dropOldest"] as const
 const MiB = 1_048_576
 
 const soak = async (policy: (typeof policies)[number], seconds: number): Promise<boolean> => {
-  const speaker = startChild<ToSpeaker, FromSpeaker>(0, built("servers/speaker"), [policy])
-  const readers = startChild<ToReaders, FromReaders>(1, built("readers"))
+  const speaker = startChild<ToSpeaker, FromSpeaker>(0, { script: built("servers/speaker"), args: [policy] })
+  const readers = startChild<ToReaders, FromReaders>(1, { script: built("readers") })
   try {
     const { port } = await speaker.receive("Listening")
     readers.send({ _tag: "Connect", port, connections, slow })

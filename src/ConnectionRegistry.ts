@@ -6,6 +6,7 @@ import { broadcast } from "./broadcast.js"
 import type { Connection, Message } from "./Connection.js"
 import type { LiveConnection } from "./liveConnection.js"
 import type * as Frame from "./protocol/Frame.js"
+import { Roster } from "./roster.js"
 
 /** A connection has come or gone. */
 export type Change =
@@ -37,6 +38,7 @@ export interface BroadcastReport {
 export interface Service {
   readonly size: Effect.Effect<number>
   readonly get: (id: number) => Effect.Effect<Option.Option<Connection>>
+  /** In the order in which they came. */
   readonly connections: Effect.Effect<ReadonlyArray<Connection>>
   /** What comes and goes from now on; a subscriber that is more than 4,096 changes behind loses the oldest. */
   readonly changes: Stream.Stream<Change>
@@ -71,15 +73,21 @@ export interface Registry {
 
 /** @internal */
 export const unsafeMake = (): Registry => {
-  const live = new Map<number, LiveConnection>()
+  const live = new Roster<LiveConnection>()
+  /** Made when somebody first looks one up. */
+  let byId: Map<number, LiveConnection> | undefined
   const listeners = new Set<(change: Change) => void>()
   const tell = (change: Change): void => {
     for (const listener of listeners) listener(change)
   }
   const service: Service = {
     size: Effect.sync(() => live.size),
-    get: (id) => Effect.sync(() => Option.fromNullable(live.get(id))),
-    connections: Effect.sync(() => [...live.values()]),
+    get: (id) =>
+      Effect.sync(() => {
+        byId ??= new Map(live.all.map((connection) => [connection.id, connection]))
+        return Option.fromNullable(byId.get(id))
+      }),
+    connections: Effect.sync(() => [...live.all].sort((one, other) => one.id - other.id)),
     changes: Stream.asyncPush<Change>(
       (emit) =>
         Effect.acquireRelease(
@@ -92,10 +100,10 @@ export const unsafeMake = (): Registry => {
         ),
       { bufferSize: CHANGES_KEPT, strategy: "sliding" }
     ),
-    broadcast: (message, options = {}) => Effect.suspend(() => broadcast(live.values(), message, options)),
+    broadcast: (message, options = {}) => Effect.suspend(() => broadcast(live.all, message, options)),
     closeAll: (close) =>
       Effect.suspend(() =>
-        Effect.forEach([...live.values()], (connection) => connection.close(close), {
+        Effect.forEach(live.all, (connection) => connection.close(close), {
           concurrency: "unbounded",
           discard: true
         })
@@ -104,11 +112,13 @@ export const unsafeMake = (): Registry => {
   return {
     service,
     add: (connection) => {
-      live.set(connection.id, connection)
+      live.add(connection)
+      byId?.set(connection.id, connection)
       tell({ _tag: "Joined", connection })
     },
     remove: (connection) => {
-      if (live.delete(connection.id)) tell({ _tag: "Left", connection })
+      byId?.delete(connection.id)
+      if (live.remove(connection)) tell({ _tag: "Left", connection })
     }
   }
 }

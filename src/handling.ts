@@ -26,6 +26,7 @@ export interface Host {
 
 /** One connection of a server and its handler, from the handshake until nothing is left of both. */
 export class Handling implements Task {
+  place = -1
   readonly connection: LiveConnection
   private readonly host: Host
   private readonly scope: LazyScope & Scope.CloseableScope

@@ -20,6 +20,7 @@ import type { RequestHead, ResponseHead } from "./protocol/Handshake.js"
 import type { State } from "./protocol/Protocol.js"
 import * as utf8 from "./protocol/utf8.js"
 import { Reading, type ReceiveError, Receiving, TypeId } from "./reading.js"
+import type { Member } from "./roster.js"
 import { Send } from "./send.js"
 import type { ByteStream } from "./Transport.js"
 import { traced } from "./trace.js"
@@ -57,7 +58,9 @@ export const unknownHandshake = (): Handshake => ({
 let lastId = 0
 
 /** `Connection` over a lifecycle: every operation as an Effect, made when it is asked for. */
-export class LiveConnection extends Receiving {
+export class LiveConnection extends Receiving implements Member {
+  /** In its server's registry. */
+  place = -1
   readonly id = ++lastId
   readonly lifecycle: Lifecycle
   readonly stream: ByteStream

@@ -56,10 +56,13 @@ class Loop<E, R> implements Reader<unknown, Failure<E>, R> {
     this.wait = new Wait(inbox, this)
   }
 
-  /** One message, or the end; or the wait for either. */
+  /** Messages, up to the first that needs more than a step, or the end; or the wait for either. */
   next(): Any<Failure<E>, R> {
-    const { inbox } = this
-    if (inbox.isReady) return this.body(inbox)
+    const { body, inbox } = this
+    while (inbox.isReady) {
+      const left = begun(called(() => body(inbox)))
+      if (left !== undefined) return left
+    }
     return inbox.isEnded ? this.end() : inbox.wait(this.wait, this.fiber, this.flags)
   }
 

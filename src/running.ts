@@ -5,11 +5,12 @@ import * as FiberId from "effect/FiberId"
 import * as Random from "effect/Random"
 import type { Deadlines, Entry } from "./deadlines.js"
 import * as CloseCode from "./protocol/CloseCode.js"
+import { type Member, Roster } from "./roster.js"
 import { milliseconds } from "./settings.js"
 
 /** What runs for a server's peers, hooks and handlers, and how it ends when the server stops. */
 
-export interface Task {
+export interface Task extends Member {
   /** Tells the peer that the server goes away. */
   readonly close: (code: number) => void
   readonly interrupt: () => void
@@ -21,6 +22,7 @@ type TaskFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 /** Hooks that decide about a request: there is no connection yet. */
 export class Deciding implements Task {
+  place = -1
   private readonly fiber: TaskFiber
 
   constructor(fiber: TaskFiber) {
@@ -38,6 +40,7 @@ export class Deciding implements Task {
 
 /** An answer on its way: a server that is drained waits until it has left, and for no longer than for handlers. */
 export class Sending implements Task {
+  place = -1
   readonly interrupt: () => void
   readonly cut: () => void
 
@@ -88,7 +91,7 @@ export const resolveDrain = (options: DrainOptions): Drain => {
 }
 
 export class Running {
-  private readonly tasks = new Set<Task>()
+  private readonly tasks = new Roster<Task>()
   private whenIdle: (() => void) | undefined
 
   add(task: Task): void {
@@ -96,14 +99,14 @@ export class Running {
   }
 
   ended(task: Task): void {
-    this.tasks.delete(task)
+    this.tasks.remove(task)
     if (this.tasks.size === 0) this.whenIdle?.()
   }
 
   /** Closes and interrupts everything now; completes when nothing is left. */
   get stop(): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
-      for (const task of [...this.tasks]) {
+      for (const task of this.tasks.all) {
         task.close(CloseCode.GoingAway)
         task.interrupt()
       }
@@ -126,7 +129,7 @@ export class Running {
       deadlines.set(entry, from + delay)
     }
     const each = (act: (task: Task) => void) => () => {
-      for (const task of [...this.tasks]) act(task)
+      for (const task of this.tasks.all) act(task)
     }
     const isOver = Effect.async<void>((resume) => {
       if (this.tasks.size === 0) {
@@ -144,7 +147,7 @@ export class Running {
       })
     })
     return Effect.forEach(
-      [...this.tasks],
+      this.tasks.all,
       (task) =>
         Effect.map(Random.next, (part) => {
           const delay = Math.round(grace + jitter * part)

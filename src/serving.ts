@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
+import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -30,6 +31,7 @@ import { fromExchange, toResponse } from "./requestHook.js"
 import { Deciding, type Drain, Running, Sending } from "./running.js"
 import { withScope } from "./scopedContext.js"
 import type { Settings } from "./settings.js"
+import { Silence } from "./silence.js"
 import type { Acceptor, Exchange, Request, Response, ResponseHead } from "./Transport.js"
 
 /** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */
@@ -80,7 +82,10 @@ export class Serving implements Acceptor, Host {
   private readonly handlerRefs: FiberRefs.FiberRefs
   private readonly running = new Running()
   /** Peers that have connected and said nothing yet. */
-  private readonly silent = new Set<() => void>()
+  private silent = 0
+  private readonly heard = () => {
+    this.silent--
+  }
   /** Requests for a WebSocket about which hooks decide now. */
   private undecided = 0
   private readonly admission: Admission
@@ -100,22 +105,18 @@ export class Serving implements Acceptor, Host {
 
   arrived(cut: () => void, wasAnswered = false): () => void {
     // Who comes on top of as many as may be silent at a time is not worth an answer: it has asked nothing.
-    if (!wasAnswered && this.silent.size >= this.parts.maxHandshakes) {
+    if (!wasAnswered && this.silent >= this.parts.maxHandshakes) {
       cut()
       return () => {}
     }
     const { deadlines } = this.parts.engine
-    const expire = () => {
-      this.silent.delete(cut)
-      cut()
-    }
-    const entry: Entry = { dueAt: 0, place: -1, fire: expire }
-    deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
     // Connections that are kept for a while take no place from others.
-    if (!wasAnswered) this.silent.add(cut)
+    if (!wasAnswered) this.silent++
+    const silence = new Silence(cut, wasAnswered ? constVoid : this.heard)
+    deadlines.set(silence, deadlines.now() + this.parts.openTimeout)
     return () => {
-      deadlines.remove(entry)
-      this.silent.delete(cut)
+      deadlines.remove(silence)
+      silence.end()
     }
   }
 

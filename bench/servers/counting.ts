@@ -1,53 +1,53 @@
-import { createHash } from "node:crypto"
-import net, { type AddressInfo } from "node:net"
-import { makeFrames, repeat } from "../frames.js"
+import net from "node:net"
+import { type Frames, makeFrames } from "../frames.js"
+import { acceptOf, fieldOf, responseHead } from "../upgrade.js"
 import { ownWorkload, type Workload } from "../workloads.js"
-import { listening } from "./control.js"
+import { listen } from "./control.js"
 
-/** Turns the length of a request and the number of complete requests that have come into the bytes to answer with. */
-type Answer = (replies: number) => Buffer
-
-const key = /^sec-websocket-key: *(\S+)/im
-/** What is offered is what is agreed to. */
-const offer = /^sec-websocket-extensions:.*\r\n/im
+/** Turns the number of complete requests that have come on a connection into what everybody is to be sent. */
+export type Answer = (requests: number) => Buffer
 
 /**
  * A server on bare node:net that knows the requests beforehand: it doesn't parse them, it counts their bytes, and for
- * each that is complete `answer` says what to write. Shared by `raw` and `liar`.
+ * each that is complete `answer` says what to write, to all connections where it is a broadcast. Shared by `raw` and
+ * `liar`.
  */
-export const serveCounting = (makeAnswer: (reply: Buffer, workload: Workload) => Answer): void => {
+export const serveCounting = (
+  makeAnswer: (frames: Frames, window: number) => Answer,
+  receivers: (sockets: ReadonlySet<net.Socket>) => Iterable<net.Socket> = (sockets) => sockets,
+  accept: (key: string) => string = acceptOf
+): void => {
   const workload = ownWorkload()
-  const { request, reply } = makeFrames(workload)
-  const answer = makeAnswer(reply, workload)
+  if (!isCounted(workload)) throw new Error(`${workload.title} is nothing to count`)
+  const frames = makeFrames(workload)
+  const answer = makeAnswer(frames, workload.window)
+  const sockets = new Set<net.Socket>()
 
   const server = net.createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket.on("close", () => sockets.delete(socket))
     // A reset is what the load generator leaves behind when it is stopped.
     socket.on("error", () => socket.destroy())
-    socket.once("data", (head) => {
-      socket.write(upgrade(head.toString("latin1")))
+    socket.once("data", (bytes) => {
+      // The load generator's request is one segment, so the head is always whole. What it offers is agreed to.
+      const head = bytes.toString("latin1")
+      const key = fieldOf(head, "sec-websocket-key") ?? ""
+      socket.write(responseHead(accept(key), fieldOf(head, "sec-websocket-extensions")))
       let pending = 0
       socket.on("data", (chunk: Buffer) => {
         pending += chunk.length
-        const complete = Math.floor(pending / request.length)
+        const complete = Math.floor(pending / frames.request.length)
         if (complete === 0) return
-        pending -= complete * request.length
-        socket.write(answer(complete))
+        pending -= complete * frames.request.length
+        const bytes = answer(complete)
+        if (workload.kind !== "broadcast") socket.write(bytes)
+        else for (const receiver of receivers(sockets)) receiver.write(bytes)
       })
     })
   })
-  server.listen(0, "127.0.0.1", () => listening((server.address() as AddressInfo).port))
+  listen(server)
 }
 
-/** §4.2.2. The load generator's request is one segment, so the head is always whole. */
-const upgrade = (head: string): string => {
-  const accept = createHash("sha1")
-    .update(`${key.exec(head)?.[1]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
-    .digest("base64")
-  return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n${offer.exec(head)?.[0] ?? ""}Sec-WebSocket-Accept: ${accept}\r\n\r\n`
-}
+type Counted = Extract<Workload, { readonly kind: "echo" | "broadcast" | "receive" }>
 
-/** The reply so often, cut from one buffer: no connection has more than a window of them due. */
-export const replies = (reply: Buffer, { window }: Workload): Answer => {
-  const whole = repeat(reply, window)
-  return (count) => whole.subarray(0, count * reply.length)
-}
+const isCounted = (workload: Workload): workload is Counted => ["echo", "broadcast", "receive"].includes(workload.kind)

@@ -16,6 +16,7 @@ import { type Acceptor, type Address, Listener } from "../Transport.js"
 import { addressOf, unixAddress } from "./addresses.js"
 import * as exchange from "./exchange.js"
 import * as NodeDeflate from "./NodeDeflate.js"
+import { Peers, TlsPeers } from "./peers.js"
 import { reveal } from "./reveal.js"
 import { nodeOptions, TlsContext } from "./TlsContext.js"
 
@@ -196,10 +197,9 @@ const served = (server: HttpServer | HttpsServer, acceptor: Acceptor): Effect.Ef
   Effect.acquireRelease(
     Effect.sync(() => {
       server.maxHeadersCount = 0
-      const isTls = server instanceof HttpsServer
-      const peers = new Peers(acceptor, isTls)
+      const peers = server instanceof HttpsServer ? new TlsPeers(acceptor) : new Peers(acceptor)
       server.on("connection", (socket: Socket) => peers.add(socket))
-      if (isTls) server.on("secureConnection", (socket: Socket) => peers.addSecure(socket))
+      if (peers instanceof TlsPeers) server.on("secureConnection", (socket: Socket) => peers.addSecure(socket))
       server.on("request", (message, response) => {
         const { socket } = message
         peers.heard(socket)
@@ -209,7 +209,7 @@ const served = (server: HttpServer | HttpsServer, acceptor: Acceptor): Effect.Ef
         })
         acceptor.exchange(exchange.plain(message, response))
       })
-      server.on("upgrade", (_, socket: Socket) => peers.heardLast(socket))
+      server.on("upgrade", (_, socket: Socket) => peers.heard(socket))
       server.on("upgrade", upgraded(acceptor))
       server.on("clientError", (error, socket) => {
         // Behind what is left of an earlier answer ours would be taken for a part of it.
@@ -236,82 +236,6 @@ const upgraded =
     if (exchange.isAnswering(socket)) asked.abort()
     else acceptor.exchange(asked)
   }
-
-/** The sockets of a server, among them those whose peers have said nothing yet, or nothing since their last answer. */
-class Peers {
-  private readonly acceptor: Acceptor
-  /** As they were accepted, below TLS; `closeAllConnections` knows none that came by an event, and none in between. */
-  private readonly sockets = new Set<Socket>()
-  private readonly silent = new Map<unknown, () => void>()
-  /** Under TLS, the keys under which they are there, since a socket that has closed does not know its addresses any more. */
-  private readonly keys: WeakMap<Socket, unknown> | undefined
-  private readonly closed: (this: Socket) => void
-
-  constructor(acceptor: Acceptor, isTls: boolean) {
-    const peers = this
-    this.acceptor = acceptor
-    this.keys = isTls ? new WeakMap() : undefined
-    // One function for all of them: a connection keeps it as long as it lives.
-    this.closed = function (this: Socket) {
-      peers.sockets.delete(this)
-      peers.heard(this)
-    }
-  }
-
-  /** TLS wraps the socket that was accepted in another one: the peer's address is what both have. */
-  private static key(socket: Socket): unknown {
-    const { remoteAddress, remotePort, localAddress, localPort } = socket
-    return remotePort === undefined ? socket : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
-  }
-
-  add(socket: Socket): void {
-    this.sockets.add(socket)
-    // Ends of Unix sockets have no address: where TLS comes first node's `handshakeTimeout` watches over that part.
-    if (this.keys === undefined || socket.remotePort !== undefined) this.await(socket)
-    socket.on("close", this.closed)
-  }
-
-  addSecure(socket: Socket): void {
-    if (socket.destroyed) return
-    if (socket.remotePort === undefined) this.await(socket)
-    else this.keys?.set(socket, Peers.key(socket))
-    socket.on("close", this.closed)
-  }
-
-  private await(socket: Socket, wasAnswered = false): void {
-    const key = this.keys === undefined ? socket : (this.keys.get(socket) ?? Peers.key(socket))
-    this.keys?.set(socket, key)
-    this.silent.set(
-      key,
-      this.acceptor.arrived(() => socket.destroy(), wasAnswered)
-    )
-  }
-
-  heard(socket: Socket): void {
-    this.settle(this.keys === undefined ? socket : this.keys.get(socket))
-  }
-
-  /** What it asked for is no HTTP any more. */
-  heardLast(socket: Socket): void {
-    this.heard(socket)
-    this.keys?.delete(socket)
-  }
-
-  /** All that it asked for is answered: on a connection that is kept it is silent again. */
-  answered(socket: Socket): void {
-    if (!socket.destroyed && !socket.writableEnded) this.await(socket, true)
-  }
-
-  private settle(key: unknown): void {
-    const settle = this.silent.get(key)
-    this.silent.delete(key)
-    settle?.()
-  }
-
-  destroy(): void {
-    for (const socket of this.sockets) socket.destroy()
-  }
-}
 
 /** What the parser found. */
 const statusOf = (error: Error & { readonly code?: string; readonly rawPacket?: Uint8Array }): string => {

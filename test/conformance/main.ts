@@ -1,4 +1,4 @@
-import { fileURLToPath } from "node:url"
+import { README, rewriteSection } from "../support/readmeSection.js"
 import { benchOf } from "./blind/Bench.js"
 import { isOfRole } from "./blind/BlindSpot.js"
 import { blindSpots } from "./blind/index.js"
@@ -6,7 +6,7 @@ import { cases } from "./cases/index.js"
 import { isPassed, type Verdict } from "./judge.js"
 import { type Options, parse, usage } from "./options.js"
 import { runAll } from "./pool.js"
-import { markdown, rewrite } from "./readme.js"
+import { markdown } from "./readme.js"
 import { failures, keyOf, load, type Result, save, summary, table } from "./results.js"
 import { againstClient, againstServer, type Role, type Runner } from "./run.js"
 import { startClient, startServer, type TargetName, testees } from "./targets.js"
@@ -65,14 +65,12 @@ const run = async ({ isWanted, jobs, json, roles, target }: Options): Promise<bo
   return results.length > 0 && results.every(isPassed)
 }
 
-const README = fileURLToPath(new URL("../../README.md", import.meta.url))
-
 /** Makes the README's table of what was measured before. */
 const show = (file: string): void => {
   const results = load(file)
   if (results.length === 0) throw new Error(`there are no results in ${file}`)
   const made = markdown(results)
-  if (!rewrite(README, made)) print(made)
+  if (!rewriteSection(README, "conformance", made)) print(made)
 }
 
 try {

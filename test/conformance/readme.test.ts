@@ -1,9 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import type { Verdict } from "./judge.js"
-import { markdown, rewrite } from "./readme.js"
+import { markdown } from "./readme.js"
 import type { Result } from "./results.js"
 
 const ok: Verdict = { behavior: "OK", behaviorClose: "OK", note: "" }
@@ -39,21 +36,5 @@ const table = `| group | cases | our server | our client | \`ws\` server | \`ws\
 describe("the README's table", () => {
   it("has a line for each group in the suite's order, blind spots last, and one for all", () => {
     assert.strictEqual(markdown(results), table)
-  })
-
-  it("comes between the marks, and nowhere where there are none", () => {
-    const folder = mkdtempSync(join(tmpdir(), "conformance-"))
-    const file = join(folder, "README.md")
-    try {
-      writeFileSync(file, "before\n<!-- conformance -->\nold\n<!-- /conformance -->\nbehind $& it\n")
-      assert.isTrue(rewrite(file, table))
-      const written = `before\n<!-- conformance -->\n${table}<!-- /conformance -->\nbehind $& it\n`
-      assert.strictEqual(readFileSync(file, "utf8"), written)
-      writeFileSync(file, "no marks\n")
-      assert.isFalse(rewrite(file, table))
-      assert.strictEqual(readFileSync(file, "utf8"), "no marks\n")
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
   })
 })

@@ -1,4 +1,3 @@
-import { readFileSync, writeFileSync } from "node:fs"
 import { groupNameOf, kindOf, type Result } from "./results.js"
 
 /** The README's table of what was measured, as Markdown. */
@@ -64,17 +63,4 @@ export const markdown = (results: ReadonlyArray<Result>): string => {
   return [`| ${["group", "cases", ...names].join(" | ")} |`, "|---|---|---|---|---|---|", ...rows, row("all", results)]
     .map((line) => `${line}\n`)
     .join("")
-}
-
-const section = /(?<=<!-- conformance -->\n).*?(?=<!-- \/conformance -->)/s
-
-/** Puts the table between the README's marks; false where there are none. */
-export const rewrite = (file: string, table: string): boolean => {
-  const text = readFileSync(file, "utf8")
-  if (!section.test(text)) return false
-  writeFileSync(
-    file,
-    text.replace(section, () => table)
-  )
-  return true
 }

@@ -1,5 +1,5 @@
 import type { AddressInfo } from "node:net"
-import { Context, Effect, Exit, Layer, ManagedRuntime, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Logger, LogLevel, ManagedRuntime, Scope } from "effect"
 import { Connection, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { NodeConnector, NodeListener } from "effect-websockets/node"
 import { WebSocket, WebSocketServer as WsServer } from "ws"
@@ -36,7 +36,9 @@ const echo = (connection: Connection.Connection) =>
 const oursServer = async (compresses: boolean): Promise<ServerTarget> => {
   const scope = Effect.runSync(Scope.make())
   const layer = WebSocketServer.layer(echo, optionsOf(compresses)).pipe(
-    Layer.provide(NodeListener.layer({ host: "127.0.0.1", port: 0 }))
+    Layer.provide(NodeListener.layer({ host: "127.0.0.1", port: 0 })),
+    // A line for each connection would bury the verdicts.
+    Layer.provide(Logger.minimumLogLevel(LogLevel.Warning))
   )
   const context = await Effect.runPromise(Layer.buildWithScope(layer, scope))
   const { address } = Context.get(context, WebSocketServer.WebSocketServer)

@@ -1,0 +1,28 @@
+import type { Entry } from "./deadlines.js"
+
+/** A peer that has connected and said nothing yet, and the time it has for that. */
+export class Silence implements Entry {
+  dueAt = 0
+  place = -1
+  private readonly cut: () => void
+  private readonly over: () => void
+  private isOver = false
+
+  /** `over` is called once, whatever ends it. */
+  constructor(cut: () => void, over: () => void) {
+    this.cut = cut
+    this.over = over
+  }
+
+  fire(): void {
+    this.end()
+    this.cut()
+  }
+
+  /** It has said something, or has gone. */
+  end(): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.over()
+  }
+}
