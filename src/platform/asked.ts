@@ -44,6 +44,7 @@ const atItsEnd = <E>(connection: Connection, left: Effect.Effect<void, E>): Effe
 
 /** A request that an application is asked, until its answer has left and the scope of its route is closed. */
 export class Asked implements Task {
+  place = -1
   readonly response: ServerResponse
   private readonly application: Application
   private readonly exchange: Exchange
