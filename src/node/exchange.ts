@@ -157,16 +157,11 @@ export const parted = (message: IncomingMessage, socket: Socket): Parted => {
     response.detachSocket(socket)
   }
   response.on("finish", () => {
-    if (response.socket === null) return
     release()
     // What the peer still sends is read: unread, it would make the system drop our answer with a reset.
     socket.resume()
     socket.end(() => socket.destroy())
     response.emit("close")
-  })
-  // A callback of `end` waits for the answer to have left, and never would.
-  response.on("close", () => {
-    if (response.writableEnded && response.socket !== null) response.emit("finish")
   })
   return { response, release }
 }

@@ -109,6 +109,8 @@ export class Asked implements Task {
 
   private answered(): void {
     this.isAnswered = true
+    // Nobody waits for it: platform would, without end, for an answer to a peer that has gone. It has been interrupted by then.
+    process.nextTick(() => this.response.end())
     this.settle()
   }
 

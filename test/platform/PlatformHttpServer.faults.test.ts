@@ -146,25 +146,33 @@ describe("a bad handshake", () => {
   )
 })
 
-describe("an answer that is lost on its way", () => {
-  const requests = [
-    ["of a request for a WebSocket", requestText()],
-    ["of a plain request", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"],
-    ["of several requests in a row", "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3)]
+describe("an answer that is lost", () => {
+  const plain = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+  const cases = [
+    ["of a request for a WebSocket, on its way", requestText(), 3],
+    ["of a request for a WebSocket, before it is given", requestText(), 60],
+    ["of a plain request, on its way", plain, 3],
+    ["of a plain request, before it is given", plain, 60],
+    ["of several requests in a row, on their way", plain.repeat(3), 3],
+    ["of several requests in a row, before they are given", plain.repeat(3), 60]
   ] as const
 
-  it.live.each(requests)("does not hold up the end: %s", ([, text]) =>
+  it.live.each(cases)("does not hold up the end: %s", ([name, text, pause]) =>
     leavesNothing(
       Effect.gen(function* () {
         let begun = 0
         let over = 0
+        let closed = 0
         const large = HttpServerResponse.uint8Array(new Uint8Array(30_000_000))
-        const route = Effect.ensuring(
-          Effect.zipRight(
+        const route = Effect.zipRight(
+          Effect.acquireRelease(
             Effect.sync(() => begun++),
-            turns(3)
+            () => Effect.sync(() => closed++)
           ),
-          Effect.sync(() => over++)
+          Effect.ensuring(
+            turns(pause),
+            Effect.sync(() => over++)
+          )
         )
         const { port, stop } = yield* serveApp(Effect.as(route, large))
         for (const leave of ["end", "reset"] as const) {
@@ -175,8 +183,9 @@ describe("an answer that is lost on its way", () => {
           yield* turns(20)
           yield* leave === "end" ? Effect.sync(() => peer.socket.destroy()) : peer.reset
         }
-        yield* turns(50)
-        assert.strictEqual(over, begun)
+        yield* eventually(() => over === begun)
+        // Behind another answer that was lost, platform does not hear that its own is.
+        if (!name.startsWith("of several") || pause > 20) yield* eventually(() => closed === begun)
         const [time] = yield* Effect.timed(stop)
         assert.isBelow(Duration.toMillis(time), 1_000)
       })

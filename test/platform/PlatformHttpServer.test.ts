@@ -3,7 +3,19 @@ import { createServer as createSecureServer } from "node:https"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Context, Deferred, Effect, Fiber, Layer, Queue, type Scope } from "effect"
+import {
+  Config,
+  ConfigProvider,
+  Context,
+  Deferred,
+  Effect,
+  ExecutionStrategy,
+  Fiber,
+  Layer,
+  Queue,
+  type Scope,
+  Stream
+} from "effect"
 import { type Connection, ConnectionClosed, ConnectionRegistry, WebSocketServer } from "effect-websockets"
 import { PlatformHttpServer } from "effect-websockets/platform"
 import {
@@ -11,6 +23,7 @@ import {
   certificate,
   connect,
   echo,
+  eventually,
   failureOf,
   launch,
   leavesNothing,
@@ -73,9 +86,13 @@ describe("a server of PlatformHttpServer", () => {
   clean("sends an answer that is larger than what a socket takes at once", () =>
     Effect.gen(function* () {
       const large = new Uint8Array(3_000_000).fill(120)
-      const { port } = yield* serveApp(Effect.succeed(HttpServerResponse.uint8Array(large)))
-      const { body } = yield* ask(port, requestText())
-      assert.strictEqual(body.length, large.length)
+      const parts = Stream.repeatValue(large.subarray(0, 30_000)).pipe(Stream.take(100), Stream.rechunk(1))
+      for (const answer of [HttpServerResponse.uint8Array(large), HttpServerResponse.stream(parts)]) {
+        const { port } = yield* serveApp(Effect.succeed(answer))
+        const { status, body } = yield* ask(port, requestText())
+        assert.strictEqual(status, 200)
+        assert.isAtLeast(body.length, large.length)
+      }
     })
   )
 
@@ -184,12 +201,15 @@ describe("an upgrade", () => {
 
   clean("counts connections by its options, wherever in a route it is made", () =>
     Effect.gen(function* () {
-      const options = { maxConnections: 1 }
-      const { ws } = yield* serveApp(Effect.suspend(() => PlatformHttpServer.upgrade(echo, options)))
+      const options = { maxConnections: 2 }
+      const { ws, registry } = yield* serveApp(Effect.suspend(() => PlatformHttpServer.upgrade(echo, options)))
       const first = yield* connect(ws)
+      yield* connect(ws)
       assert.include((yield* failureOf(connect(ws))).message, "status 503")
       yield* first.close()
-      yield* Effect.retry(connect(ws), { times: 1_000 })
+      yield* eventually(() => Effect.runSync(registry.size) === 1)
+      yield* connect(ws)
+      assert.include((yield* failureOf(connect(ws))).message, "status 503")
     })
   )
 
@@ -351,6 +371,15 @@ describe("a server of PlatformHttpServer that stops", () => {
       yield* stop
       yield* Deferred.await(interrupted)
       for (const connection of connections) assert.strictEqual(yield* codeOf(connection), 1001)
+    })
+  )
+
+  clean("does so in a scope that closes in parallel, too", () =>
+    Effect.gen(function* () {
+      const { ws, stop } = yield* launch(HttpServer.serve(router), {}, createServer, ExecutionStrategy.parallel)
+      const connection = yield* connect(`${ws}/echo`)
+      yield* stop
+      assert.strictEqual(yield* codeOf(connection), 1001)
     })
   )
 

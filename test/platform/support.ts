@@ -1,7 +1,7 @@
 import { createServer } from "node:http"
 import { type HttpApp, HttpMiddleware, HttpRouter, HttpServer } from "@effect/platform"
 import { assert } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
+import { Context, Effect, ExecutionStrategy, Exit, Layer, Logger, Scope } from "effect"
 import { ConnectionRegistry } from "effect-websockets"
 import { PlatformHttpServer } from "effect-websockets/platform"
 
@@ -18,10 +18,11 @@ export const portOf = (address: HttpServer.Address): number =>
 export const launch = <A, E>(
   application: Layer.Layer<A, E, HttpServer.HttpServer | ConnectionRegistry.ConnectionRegistry>,
   options: PlatformHttpServer.Options = {},
-  evaluate: () => ReturnType<typeof createServer> = createServer
+  evaluate: () => ReturnType<typeof createServer> = createServer,
+  strategy: ExecutionStrategy.ExecutionStrategy = ExecutionStrategy.sequential
 ) =>
   Effect.gen(function* () {
-    const scope = yield* Scope.make()
+    const scope = yield* Scope.make(strategy)
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
     const server = PlatformHttpServer.layerServer(evaluate, { port: 0, host: "127.0.0.1", ...options })
     const all = Layer.provide(Layer.provideMerge(application, server), quiet)
