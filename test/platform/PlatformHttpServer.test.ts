@@ -3,19 +3,7 @@ import { createServer as createSecureServer } from "node:https"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import {
-  Config,
-  ConfigProvider,
-  Context,
-  Deferred,
-  Effect,
-  ExecutionStrategy,
-  Fiber,
-  Layer,
-  Queue,
-  type Scope,
-  Stream
-} from "effect"
+import { Config, ConfigProvider, Context, Deferred, Effect, Fiber, Layer, Queue, type Scope, Stream } from "effect"
 import { type Connection, ConnectionClosed, ConnectionRegistry, WebSocketServer } from "effect-websockets"
 import { PlatformHttpServer } from "effect-websockets/platform"
 import {
@@ -374,12 +362,16 @@ describe("a server of PlatformHttpServer that stops", () => {
     })
   )
 
-  clean("does so in a scope that closes in parallel, too", () =>
+  clean("does so also where the scope of what it serves is still open", () =>
     Effect.gen(function* () {
-      const { ws, stop } = yield* launch(HttpServer.serve(router), {}, createServer, ExecutionStrategy.parallel)
-      const connection = yield* connect(`${ws}/echo`)
+      const ends = yield* Queue.unbounded<ConnectionClosed.ConnectionClosed>()
+      const handler = ({ closed }: Connection.Connection) =>
+        Effect.onInterrupt(Effect.never, () => Effect.flatMap(closed, (end) => Queue.offer(ends, end)))
+      const { server, ws, stop } = yield* launch(Layer.empty)
+      yield* server.serve(PlatformHttpServer.upgrade(handler))
+      yield* connect(ws)
       yield* stop
-      assert.strictEqual(yield* codeOf(connection), 1001)
+      assert.isTrue(ConnectionClosed.isClean(yield* Queue.take(ends)))
     })
   )
 

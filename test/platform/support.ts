@@ -1,7 +1,7 @@
 import { createServer } from "node:http"
 import { type HttpApp, HttpMiddleware, HttpRouter, HttpServer } from "@effect/platform"
 import { assert } from "@effect/vitest"
-import { Context, Effect, ExecutionStrategy, Exit, Layer, Logger, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Logger, Scope } from "effect"
 import { ConnectionRegistry } from "effect-websockets"
 import { PlatformHttpServer } from "effect-websockets/platform"
 
@@ -18,17 +18,18 @@ export const portOf = (address: HttpServer.Address): number =>
 export const launch = <A, E>(
   application: Layer.Layer<A, E, HttpServer.HttpServer | ConnectionRegistry.ConnectionRegistry>,
   options: PlatformHttpServer.Options = {},
-  evaluate: () => ReturnType<typeof createServer> = createServer,
-  strategy: ExecutionStrategy.ExecutionStrategy = ExecutionStrategy.sequential
+  evaluate: () => ReturnType<typeof createServer> = createServer
 ) =>
   Effect.gen(function* () {
-    const scope = yield* Scope.make(strategy)
+    const scope = yield* Scope.make()
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
-    const server = PlatformHttpServer.layerServer(evaluate, { port: 0, host: "127.0.0.1", ...options })
-    const all = Layer.provide(Layer.provideMerge(application, server), quiet)
+    const layer = PlatformHttpServer.layerServer(evaluate, { port: 0, host: "127.0.0.1", ...options })
+    const all = Layer.provide(Layer.provideMerge(application, layer), quiet)
     const context = yield* Layer.buildWithScope(all, scope)
-    const port = portOf(Context.get(context, HttpServer.HttpServer).address)
+    const server = Context.get(context, HttpServer.HttpServer)
+    const port = portOf(server.address)
     return {
+      server,
       port,
       http: `http://127.0.0.1:${port}`,
       ws: `ws://127.0.0.1:${port}`,
