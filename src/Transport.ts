@@ -89,6 +89,10 @@ export interface Exchange {
   readonly abort: () => void
   /** The peer has gone before it was answered. */
   readonly onAbort: (gone: () => void) => void
+  /** What a connection that comes of it has of its own before any hook: the services of a route. */
+  readonly services?: Context.Context<never> | undefined
+  /** Called when nothing is left of the connection that has come of it, and of its handler. */
+  readonly over?: (() => void) | undefined
 }
 
 /** Who takes what a listener hears. */

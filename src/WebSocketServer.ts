@@ -16,6 +16,7 @@ import * as Framing from "./Framing.js"
 import * as Handshake from "./Handshake.js"
 import type { ListenError } from "./ListenError.js"
 import type { Limits } from "./limits.js"
+import type { Extension } from "./protocol/Extension.js"
 import { areTokens, type HeaderList, isValue } from "./protocol/headers.js"
 import { type DrainOptions, resolveDrain } from "./running.js"
 import { Serving, type ServingParts } from "./serving.js"
@@ -220,6 +221,32 @@ const resolveLimits = (options: ServerSettings & { readonly connectionKey?: unkn
   }
 }
 
+type Resolved = "settings" | "policy" | "openTimeout" | "maxHandshakes" | "headers" | "drain" | "limits"
+
+/**
+ * What a server's options come to; those that cannot be are the programmer's fault and throw.
+ *
+ * @internal
+ */
+export const resolved = (
+  options: ServerSettings & Pick<ServerHooks, "selectSubprotocol"> & { readonly connectionKey?: unknown },
+  extensions: ReadonlyArray<Extension>
+): Pick<ServingParts, Resolved> => ({
+  settings: resolve(options),
+  policy: {
+    subprotocols: options.selectSubprotocol ?? subprotocols(options.subprotocols),
+    subprotocolOptional: options.subprotocolOptional,
+    origins: options.origins,
+    dangerouslyAcceptAnyOrigin: options.dangerouslyAcceptAnyOrigin,
+    extensions
+  },
+  openTimeout: milliseconds("openTimeout", options.openTimeout ?? defaults.openTimeout),
+  maxHandshakes: positive("maxHandshakes", options.maxHandshakes ?? defaults.maxHandshakes),
+  headers: serverHeader(options.serverHeader),
+  drain: options.drain === undefined ? undefined : resolveDrain(options.drain),
+  limits: resolveLimits(options)
+})
+
 const show = (address: Transport.Address): string => {
   if (address._tag === "UnixAddress") return address.path
   const { hostname, port } = address
@@ -239,37 +266,25 @@ const serve = <A, E, R, P, R2, R3>(
     const context = yield* Effect.context<never>()
     const engine = yield* makeEngine
     const registry = unsafeMake()
-    const limits = resolveLimits(options)
+    const parts = resolved(options, [...framing.extensions, ...Deflate.extensions(deflate, options.compression)])
     const stopping = yield* Deferred.make<void>()
     const serving = new Serving({
       engine,
       framing,
       handshake,
-      settings: resolve(options),
-      policy: {
-        subprotocols: options.selectSubprotocol ?? subprotocols(options.subprotocols),
-        subprotocolOptional: options.subprotocolOptional,
-        origins: options.origins,
-        dangerouslyAcceptAnyOrigin: options.dangerouslyAcceptAnyOrigin,
-        extensions: [...framing.extensions, ...Deflate.extensions(deflate, options.compression)]
-      },
-      openTimeout: milliseconds("openTimeout", options.openTimeout ?? defaults.openTimeout),
-      maxHandshakes: positive("maxHandshakes", options.maxHandshakes ?? defaults.maxHandshakes),
-      headers: serverHeader(options.serverHeader),
+      ...parts,
       registry,
       context: Context.add(context, ConnectionRegistry, registry.service).pipe(
         Context.add(Stopping, Deferred.await(stopping))
       ),
-      drain: options.drain === undefined ? undefined : resolveDrain(options.drain),
       onStopping: () => Deferred.unsafeDone(stopping, Effect.void),
       // What both need is in the layer's context or the connection's, as the type of `layer` says.
       handler: handler as ServingParts["handler"],
       hooks: {
         onRequest: options.onRequest,
         onUpgrade: options.onUpgrade,
-        connectionKey: Number.isFinite(limits.maxConnectionsPerKey) ? options.connectionKey : undefined
-      } as ServingParts["hooks"],
-      limits
+        connectionKey: Number.isFinite(parts.limits.maxConnectionsPerKey) ? options.connectionKey : undefined
+      } as ServingParts["hooks"]
     })
     const listening = yield* Scope.make()
     let addresses: ReadonlyArray<Transport.Address> = []

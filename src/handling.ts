@@ -30,12 +30,19 @@ export class Handling implements Task {
   readonly connection: LiveConnection
   private readonly host: Host
   private readonly scope: LazyScope & Scope.CloseableScope
+  private readonly over: (() => void) | undefined
   private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
 
-  constructor(host: Host, connection: LiveConnection, scope: LazyScope & Scope.CloseableScope) {
+  constructor(
+    host: Host,
+    connection: LiveConnection,
+    scope: LazyScope & Scope.CloseableScope,
+    over: (() => void) | undefined
+  ) {
     this.host = host
     this.connection = connection
     this.scope = scope
+    this.over = over
   }
 
   start(fork: (effect: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>): void {
@@ -61,7 +68,10 @@ export class Handling implements Task {
     const code = this.codeOf(exit)
     this.host.release(this.scope, exit, (isSound) => {
       this.close(isSound ? code : CloseCode.InternalError)
-      this.connection.lifecycle.onClosed(() => this.host.left(this))
+      this.connection.lifecycle.onClosed(() => {
+        this.host.left(this)
+        this.over?.()
+      })
     })
   }
 

@@ -70,7 +70,7 @@ type Answer = ReturnType<Handshake.Service["answer"]>
 
 const postponed = (why: string) => rejection(503, `${why} Try again later.`, ["Retry-After", "5"])
 
-const unavailable = postponed("The server is stopping.")
+export const unavailable = postponed("The server is stopping.")
 const busy = postponed("The server has as many requests to decide about as it takes.")
 const late = postponed("The server could not decide about this request in time.")
 const failed = rejection(500, "The server could not handle this request.")
@@ -172,7 +172,7 @@ export class Serving implements Acceptor, Host {
     } else if (this.hasHooks) {
       this.ask(exchange, answer)
     } else if (answer._tag === "Agreement") {
-      this.accept(exchange, answer, Context.empty(), LazyScope.make(), key)
+      this.accept(exchange, answer, exchange.services ?? Context.empty(), LazyScope.make(), key)
     }
   }
 
@@ -306,7 +306,7 @@ export class Serving implements Acceptor, Host {
     this.admission.enter(connection, key)
     registry.add(connection)
     this.say(connection, () => `is open: ${nameOf(request)}`)
-    const handling = new Handling(this, connection, scope)
+    const handling = new Handling(this, connection, scope, exchange.over)
     this.running.add(handling)
     // A copy for each connection would be 0.8 kB, and most have nothing of their own.
     const context = own.unsafeMap.size === 0 ? this.parts.context : Context.merge(this.parts.context, own)

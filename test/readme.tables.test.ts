@@ -6,6 +6,7 @@ import { Chunk, Duration, Effect, Random, Schedule } from "effect"
 import { Reconnecting, Resume, Router, SchemaConnection, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { BrowserWebSocket } from "effect-websockets/browser"
 import { NodeConnector } from "effect-websockets/node"
+import { PlatformHttpServer, PlatformSocket } from "effect-websockets/platform"
 import { defaultLimits } from "../src/protocol/messageLimits.js"
 import { defaults as deflate } from "../src/protocol/PerMessageDeflate.js"
 import { defaults as connection } from "../src/settings.js"
@@ -39,6 +40,9 @@ const bytes = (value: number): string => {
   if (value % 1_048_576 === 0) return `${value / 1_048_576} MiB`
   return value % 65_536 === 0 ? `${value / 1_024} KiB` : `${count(value)} bytes`
 }
+
+/** The close codes that are no errors to a platform's socket. */
+const okCodes = [1000, 1001, 1005, 1006, 1011, 3000].filter((code) => !PlatformSocket.defaultCloseCodeIsError(code))
 
 const power = (value: boolean): string => (value ? "on" : "off")
 
@@ -84,6 +88,10 @@ describe("the README's table of defaults", () => {
       `typed messages: \`invalid\` ${SchemaConnection.defaults.invalid}, \`askTimeout\` ${time(SchemaConnection.defaults.askTimeout)}, \`maxAsks\` ${count(SchemaConnection.defaults.maxAsks)}`,
       "wait their turn"
     ],
+    [
+      `\`PlatformSocket\`: \`concurrency\` ${PlatformSocket.defaultConcurrency}, \`closeCodeIsError\` every code but ${okCodes.join()}`
+    ],
+    [`\`PlatformHttpServer\`: \`answerTimeout\` ${time(PlatformHttpServer.defaults.answerTimeout)}`],
     [
       "`maxConnections`, `maxConnectionsPerKey`, `maxLifetime`, `maxMessagesPerSecond`, `maxBytesPerSecond`",
       unlimited.every((limit) => limit === Number.POSITIVE_INFINITY) ? "no limit" : "a limit"

@@ -138,6 +138,34 @@ export const track = (message: IncomingMessage, response: ServerResponse): void 
 /** Whether bytes of an earlier answer may still follow on a socket, so that nothing of ours may come before them. */
 export const isAnswering = (socket: Duplex): boolean => (owed.get(socket) ?? 0) > 0
 
+/** The answer to a request that node has parted from its HTTP; the connection ends behind it. */
+export interface Parted {
+  readonly response: ServerResponse
+  /** Takes the socket back, for an upgrade: nothing that is written from now on leaves. */
+  readonly release: () => void
+}
+
+export const parted = (message: IncomingMessage, socket: Socket): Parted => {
+  const response = new ServerResponse(message)
+  response.shouldKeepAlive = false
+  response.assignSocket(socket)
+  // Node has taken its own listener off the socket, and a larger body waits for this.
+  const onDrain = () => void response.emit("drain")
+  socket.on("drain", onDrain)
+  const release = () => {
+    socket.off("drain", onDrain)
+    response.detachSocket(socket)
+  }
+  response.on("finish", () => {
+    release()
+    // What the peer still sends is read: unread, it would make the system drop our answer with a reset.
+    socket.resume()
+    socket.end(() => socket.destroy())
+    response.emit("close")
+  })
+  return { response, release }
+}
+
 /** A request that node has parted from its HTTP: the socket is ours, with what came behind the request. */
 export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Array): Exchange => {
   // Here its error listener is attached: a reset from now on is a value.
@@ -151,21 +179,9 @@ export const upgrade = (message: IncomingMessage, socket: Socket, head: Uint8Arr
     },
     respond: (answer) => {
       if (socket.destroyed) return
-      const response = new ServerResponse(message)
-      response.shouldKeepAlive = false
-      response.assignSocket(socket)
+      const { response } = parted(message, socket)
       const timer = setTimeout(() => socket.destroy(), answerTime)
       socket.once("close", () => clearTimeout(timer))
-      // Node has taken its own listener off the socket, and a larger body waits for this.
-      const onDrain = () => void response.emit("drain")
-      socket.on("drain", onDrain)
-      response.on("finish", () => {
-        socket.off("drain", onDrain)
-        response.detachSocket(socket)
-        // What the peer still sends is read: unread, it would make the system drop our answer with a reset.
-        socket.resume()
-        socket.end(() => socket.destroy())
-      })
       writeResponse(response, answer)
     },
     onSent: (sent) => void onClosed(socket, sent),

@@ -1,0 +1,73 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { Socket } from "node:net"
+import * as Effect from "effect/Effect"
+import * as exchange from "../node/exchange.js"
+import { rejection } from "../protocol/Handshake.js"
+import type { Application } from "./application.js"
+
+const idle = rejection(503, "Nothing is served here now. Try again later.", ["Retry-After", "5"])
+
+/** A server of node's: its sockets, and the application that gets what they ask. */
+export class Port {
+  private readonly sockets = new Set<Socket>()
+  /** With their ends, which each come once. */
+  private readonly applications = new Map<Application, Effect.Effect<void>>()
+  private isOver = false
+
+  /** Hears everything that the server does from now on, before it listens. */
+  hear(server: Server): Server {
+    server.on("connection", (socket: Socket) => {
+      // As they were accepted, below TLS.
+      if (this.isOver) {
+        socket.destroy()
+        return
+      }
+      this.sockets.add(socket)
+      socket.on("close", () => this.sockets.delete(socket))
+    })
+    server.prependListener("request", exchange.track)
+    server.on("request", (message, response) => this.request(message, response))
+    server.on("upgrade", (message, socket: Socket, head) => this.upgrade(message, socket, head))
+    // Of a server that listens an error concerns one connection that could not be accepted; before, who binds it hears it too.
+    server.on("error", () => {})
+    return server
+  }
+
+  private get application(): Application | undefined {
+    return [...this.applications.keys()].at(-1)
+  }
+
+  private request(message: IncomingMessage, response: ServerResponse): void {
+    const { application } = this
+    if (application === undefined) exchange.plain(message, response).respond(idle)
+    else application.request(message, response)
+  }
+
+  private upgrade(message: IncomingMessage, socket: Socket, head: Uint8Array): void {
+    const { application } = this
+    if (application === undefined) exchange.upgrade(message, socket, head).respond(idle)
+    else application.upgrade(message, socket, head)
+  }
+
+  /** Serves an application; the latest of several gets what is asked. */
+  enter(application: Application, stop: Effect.Effect<void>): void {
+    this.applications.set(application, stop)
+  }
+
+  leave(application: Application): void {
+    this.applications.delete(application)
+  }
+
+  /** Ends all applications, also those whose own scopes are closed at the same time. */
+  get stop(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      Effect.all([...this.applications.values()], { concurrency: "unbounded", discard: true })
+    )
+  }
+
+  /** Cuts whoever is connected, and whoever comes: a server that closes waits for all of them. */
+  cut(): void {
+    this.isOver = true
+    for (const socket of this.sockets) socket.destroy()
+  }
+}
