@@ -162,7 +162,9 @@ export const isConnection = (value: unknown): value is Connection =>
  * otherwise, and with the first failure of the effect.
  *
  * The fastest way to receive. A message is taken just before its effect, so
- * interruption leaves the others where they are.
+ * interruption leaves the others where they are. It is noticed where an effect
+ * waits: what is done at once, as a `send` that has room, is done for all
+ * messages that are there in one step.
  */
 export const runForEach: {
   <A, E, R>(

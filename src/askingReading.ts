@@ -60,6 +60,17 @@ export interface AskingParts<In, E, R> extends TypedReadingParts<In, E, R> {
 /** Charged for each kept message beside its content, as in the inbox. */
 const overhead = 64
 
+/** What `enter` begins, and what takes it back whenever that ends: between the two nobody is interrupted, not by a step. */
+const held = <A, E, R>(
+  enter: () => readonly [use: Effect.Effect<A, E, R>, leave: Effect.Effect<void>]
+): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.suspend(() => {
+      const [use, leave] = enter()
+      return Effect.ensuring(restore(use), leave)
+    })
+  )
+
 /**
  * The same where answers are asked for. Whoever wants something reads, one
  * fiber at a time, and gives the others what is theirs: who receives is first
@@ -86,12 +97,14 @@ export class AskingReading<In, E, R> extends TypedReading<In, E, R> {
       this.isReceiving = false
       this.handOver()
     })
+    const waiting = held(() => {
+      if (this.isReceiving) return [Effect.fail(new ConcurrencyError()), Effect.void]
+      this.isReceiving = true
+      return [this.untilKept(), leave]
+    })
     return Effect.suspend(() => {
       if (this.isReceiving) return Effect.fail(new ConcurrencyError())
-      const first = this.takeKept()
-      if (first !== undefined) return first
-      this.isReceiving = true
-      return Effect.zipRight(Effect.ensuring(this.untilKept(), leave), this.receive)
+      return this.takeKept() ?? Effect.zipRight(waiting, this.receive)
     })
   }
 
@@ -119,14 +132,14 @@ export class AskingReading<In, E, R> extends TypedReading<In, E, R> {
 
   /** Says something and waits for the answer to it, reading for it where nobody else does. */
   ask<E2, R2>(id: unknown, say: Effect.Effect<unknown, E2, R2>): Effect.Effect<In, E | E2 | ReceiveError, R | R2> {
-    return Effect.suspend(() => {
+    return held(() => {
       const asker = new Asker<In, E | ReceiveError>()
       this.askers.set(id, asker)
       const leave = Effect.sync(() => {
         if (this.askers.get(id) === asker) this.askers.delete(id)
         this.handOver()
       })
-      return Effect.ensuring(Effect.zipRight(say, this.answerTo(asker)), leave)
+      return [Effect.zipRight(say, this.answerTo(asker)), leave]
     })
   }
 
@@ -192,7 +205,9 @@ export class AskingReading<In, E, R> extends TypedReading<In, E, R> {
 
   /** Reads one message, and leaves it where it belongs. */
   private readOne(): Effect.Effect<void, ReceiveError | E, R> {
-    return Effect.suspend(() => {
+    return held(() => {
+      // Another was quicker, a step ago.
+      if (this.isReading) return [Effect.void, Effect.void]
       const reader = {}
       this.reader = reader
       const handle = (message: Message) => (value: In) => {
@@ -203,7 +218,7 @@ export class AskingReading<In, E, R> extends TypedReading<In, E, R> {
       const done = Effect.sync(() => {
         if (this.reader === reader) this.reader = undefined
       })
-      return Effect.ensuring(taken, done)
+      return [taken, done]
     })
   }
 

@@ -32,6 +32,7 @@ export class Handling implements Task {
   private readonly scope: LazyScope & Scope.CloseableScope
   private readonly over: (() => void) | undefined
   private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+  private isInterrupted = false
 
   constructor(
     host: Host,
@@ -46,8 +47,10 @@ export class Handling implements Task {
   }
 
   start(fork: (effect: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>): void {
-    this.fiber = fork(Effect.suspend(() => this.host.handler(this.connection)))
-    this.fiber.addObserver((exit) => this.hasEnded(exit))
+    const fiber = fork(Effect.suspend(() => this.host.handler(this.connection)))
+    this.fiber = fiber
+    if (this.isInterrupted) this.interrupt()
+    fiber.addObserver((exit) => this.hasEnded(exit))
   }
 
   close(code: number): void {
@@ -55,6 +58,8 @@ export class Handling implements Task {
   }
 
   interrupt(): void {
+    // Before its fiber is had: the handler stops the server in its first step.
+    this.isInterrupted = true
     this.fiber?.unsafeInterruptAsFork(FiberId.none)
   }
 

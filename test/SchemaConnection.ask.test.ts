@@ -382,3 +382,36 @@ describe("D11: ask", () => {
     })
   )
 })
+
+describe("D11: what waits", () => {
+  /** The same, so many steps later, where a fiber yields each hundred. */
+  const later = <A, E, R>(steps: number, effect: Effect.Effect<A, E, R>) => {
+    let padded = effect
+    for (let i = 0; i < steps; i++) {
+      const inner = padded
+      padded = Effect.suspend(() => inner)
+    }
+    return Effect.withMaxOpsBeforeYield(100)(padded)
+  }
+
+  it.scoped("leaves nothing behind, in whatever step it is interrupted", () =>
+    Effect.gen(function* () {
+      const stuck: Array<number> = []
+      for (let steps = 60; steps < 100; steps++) {
+        const { client, peer } = yield* asking()
+        const first = yield* Effect.fork(later(steps, client.receive))
+        yield* Effect.yieldNow()
+        yield* Fiber.interrupt(first)
+        const again = yield* Effect.fork(Effect.exit(client.receive))
+        yield* settle
+        yield* peer.write(plain(tick(1)))
+        yield* settle
+        const polled = again.unsafePoll()
+        const isReceived = polled !== null && Exit.isSuccess(polled) && Exit.isSuccess(polled.value)
+        if (!isReceived) stuck.push(steps)
+        yield* Fiber.interrupt(again)
+      }
+      assert.deepStrictEqual(stuck, [])
+    })
+  )
+})

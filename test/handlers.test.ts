@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Logger, Ref, TestClock } from "effect"
-import { Connection, ConnectionClosed } from "effect-websockets"
+import { Deferred, Effect, Exit, Fiber, Layer, Logger, Ref, Scope, TestClock } from "effect"
+import { Connection, ConnectionClosed, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import { settle } from "./support.js"
 
@@ -133,6 +133,26 @@ describe("D2: a handler's runForEach", () => {
       yield* connection.close()
       yield* settle
       assert.strictEqual(yield* Ref.get(seen), "completed")
+    })
+  )
+})
+
+describe("L5: a handler", () => {
+  it.scoped("that stops its own server in its first step is interrupted by that", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const interrupted = yield* Deferred.make<void>()
+      const handler = () =>
+        Effect.suspend(() => {
+          Effect.runFork(Scope.close(scope, Exit.void))
+          return Effect.never
+        }).pipe(Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined)))
+      const network = Layer.succeedContext(yield* Layer.build(Testing.layer))
+      yield* Layer.buildWithScope(Layer.provide(WebSocketServer.layer(handler), network), scope)
+      const client = yield* Layer.build(Layer.provide(WebSocketClient.layer, network))
+      const connection = yield* Effect.provide(WebSocketClient.connect("ws://memory"), client)
+      yield* Deferred.await(interrupted)
+      assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1001)
     })
   )
 })

@@ -93,37 +93,42 @@ const onClosed = (socket: Duplex, call: () => void): (() => void) => {
 export const answerTime = 10_000
 
 /** A request that asks for no upgrade: the connection may be used again after an answer that is not the last. */
-export const plain = (message: IncomingMessage, response: ServerResponse): Exchange => ({
-  request: requestOf(message, message.socket),
-  isUpgrade: false,
-  accept: () => {
-    throw new Error("a request that asks for no upgrade cannot be accepted")
-  },
-  respond: (answer) => {
-    if (response.destroyed || response.headersSent) return
-    const { socket } = message
-    // Also called where the answer's source has nothing to say for a while.
-    response.setTimeout(answerTime, () => {
-      if (socket.writableLength > 0) socket.destroy()
-    })
-    writeResponse(response, answer)
-  },
-  onSent: (sent) => {
-    const takeBack = onClosed(message.socket, sent)
-    response.on("close", () => {
-      takeBack()
-      sent()
-    })
-  },
-  abort: () => {
-    message.socket.destroy()
-  },
-  onAbort: (gone) => {
-    response.on("close", () => {
-      if (!response.writableFinished) gone()
-    })
+export const plain = (message: IncomingMessage, response: ServerResponse): Exchange => {
+  const { socket } = message
+  // Without a listener node cuts the socket. Also called where the source of this answer, or of the one before it on the
+  // same socket, has nothing to say for a while.
+  response.on("timeout", () => {
+    if (socket.writableLength > 0) socket.destroy()
+  })
+  return {
+    request: requestOf(message, socket),
+    isUpgrade: false,
+    accept: () => {
+      throw new Error("a request that asks for no upgrade cannot be accepted")
+    },
+    respond: (answer) => {
+      if (response.destroyed || response.headersSent) return
+      // What is served may be any Duplex, which knows no time: it is its owner's to end.
+      if (typeof socket.setTimeout === "function") response.setTimeout(answerTime)
+      writeResponse(response, answer)
+    },
+    onSent: (sent) => {
+      const takeBack = onClosed(socket, sent)
+      response.on("close", () => {
+        takeBack()
+        sent()
+      })
+    },
+    abort: () => {
+      socket.destroy()
+    },
+    onAbort: (gone) => {
+      response.on("close", () => {
+        if (!response.writableFinished) gone()
+      })
+    }
   }
-})
+}
 
 /** The answers that a socket still owes: node parts a pipelined upgrade from its HTTP before they are written. */
 const owed = new WeakMap<Duplex, number>()

@@ -94,7 +94,10 @@ export class TlsPeers extends Peers {
     const peer = socket[PEER]!
     this.wrapped.set(key, peer)
     // A socket that has closed does not know its addresses any more.
-    socket.on("close", () => this.wrapped.delete(key))
+    socket.on("close", () => {
+      // The next one from there may have come before this is told.
+      if (this.wrapped.get(key) === peer) this.wrapped.delete(key)
+    })
     this.await(socket)
   }
 

@@ -382,6 +382,21 @@ describe("H1: a stream that is open already", () => {
     )
   )
 
+  it.live("H2: gets answers that open no WebSocket too", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const [near, far] = duplexPair()
+        yield* serveOn(echo, NodeListener.fromDuplex(near))
+        const peer = yield* Effect.acquireRelease(
+          Effect.sync(() => new Peer(far)),
+          () => Effect.sync(() => far.destroy())
+        )
+        yield* peer.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert.match(yield* peer.head, /^HTTP\/1.1 426 /)
+      })
+    )
+  )
+
   it.live("gets what was sent even where it keeps the bytes for a while", () =>
     leavesNothing(
       Effect.gen(function* () {

@@ -167,6 +167,30 @@ describe("an answer to a plain request", () => {
     )
   )
 
+  it.live("H2: that is still to come is not cut by the time of the one before it on the same connection", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const exchanges: Array<ReturnType<typeof plain>> = []
+        const sockets: Array<Socket> = []
+        const { port } = yield* listening(() =>
+          createServer((message, response) => {
+            sockets.push(message.socket)
+            exchanges.push(plain(message, response))
+          })
+        )
+        const peer = yield* rawConnect(port)
+        yield* peer.write(plainText + plainText)
+        yield* eventually(() => exchanges.length === 2)
+        exchanges[0]?.respond({ status: 200, headers: [], body: "first" })
+        yield* peer.take((yield* peer.head).length > 0 ? 5 : 0)
+        yield* eventually(() => sockets[0]?.writableLength === 0)
+        sockets[0]?.emit("timeout")
+        exchanges[1]?.respond({ status: 201, headers: [], body: "second" })
+        assert.match(yield* peer.head, /^HTTP\/1.1 201 /)
+      })
+    )
+  )
+
   it.live("H2: may be silent for as long as its source is", () =>
     leavesNothing(
       Effect.gen(function* () {
