@@ -161,11 +161,11 @@ export class Session extends Receiving implements Supplier, Ending {
     return this.over !== undefined
   }
 
-  /** How it ended, if it has. */
   get isClean(): boolean {
     return this.over !== undefined && isClean(this.over)
   }
 
+  /** How it ended, if it has. */
   get closure(): Closure | undefined {
     return this.over?.closure
   }
