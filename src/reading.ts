@@ -129,7 +129,7 @@ export class Reading {
     })
   }
 
-  /** A clean end needs no error, whose stack alone costs as much as a tenth of a handshake. */
+  /** A clean end needs no error. */
   end(): Effect.Effect<void, ConnectionClosed> {
     return this.ending.isClean ? Effect.void : this.exit()
   }

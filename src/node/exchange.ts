@@ -3,6 +3,7 @@ import type { Socket } from "node:net"
 import { type Duplex, Readable } from "node:stream"
 import type { ReadableStream as WebStream } from "node:stream/web"
 import { TLSSocket } from "node:tls"
+import { Calls } from "../calls.js"
 import type { HeaderList, ResponseHead } from "../protocol/Handshake.js"
 import type { ByteStream, Exchange, Request, Response } from "../Transport.js"
 import { NodeByteStream, remoteAddressOf } from "./byteStream.js"
@@ -68,7 +69,7 @@ const writeResponse = (response: ServerResponse, answer: Response): void => {
   }
 }
 
-const closing = new WeakMap<Duplex, Set<() => void>>()
+const closing = new WeakMap<Duplex, Calls>()
 
 /**
  * Calls when a socket is closed, which node does not tell answers behind the
@@ -78,15 +79,12 @@ const onClosed = (socket: Duplex, call: () => void): (() => void) => {
   if (socket.closed) call()
   let calls = closing.get(socket)
   if (calls === undefined) {
-    const all = new Set<() => void>()
+    const all = new Calls()
     calls = all
     closing.set(socket, all)
-    socket.once("close", () => {
-      for (const each of all) each()
-    })
+    socket.once("close", () => all.run())
   }
-  calls.add(call)
-  return () => calls.delete(call)
+  return calls.add(call)
 }
 
 /** Milliseconds that an answer may take to leave, or go without any of it leaving: nothing else ends the connection of a peer that does not read it. */

@@ -3,6 +3,7 @@ import { createServer as createHttpServer, get } from "node:http"
 import { createServer as createHttpsServer } from "node:https"
 import { createServer as createNetServer } from "node:net"
 import { join } from "node:path"
+import type { Duplex } from "node:stream"
 import { createServer as createTlsServer } from "node:tls"
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Exit, Layer, Redacted, Scope } from "effect"
@@ -372,6 +373,12 @@ describe("H1: a server of the user's", () => {
 })
 
 describe("H1: a stream that is open already", () => {
+  const peerAt = (far: Duplex) =>
+    Effect.acquireRelease(
+      Effect.sync(() => new Peer(far)),
+      () => Effect.sync(() => far.destroy())
+    )
+
   it.live("is served to the one peer at its other end", () =>
     leavesNothing(
       Effect.gen(function* () {
@@ -387,10 +394,7 @@ describe("H1: a stream that is open already", () => {
       Effect.gen(function* () {
         const [near, far] = duplexPair()
         yield* serveOn(echo, NodeListener.fromDuplex(near))
-        const peer = yield* Effect.acquireRelease(
-          Effect.sync(() => new Peer(far)),
-          () => Effect.sync(() => far.destroy())
-        )
+        const peer = yield* peerAt(far)
         yield* peer.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert.match(yield* peer.head, /^HTTP\/1.1 426 /)
       })
@@ -402,10 +406,7 @@ describe("H1: a stream that is open already", () => {
       Effect.gen(function* () {
         const [near, far] = duplexPair()
         yield* serveOn(echo, NodeListener.fromDuplex(near))
-        const peer = yield* Effect.acquireRelease(
-          Effect.sync(() => new Peer(far)),
-          () => Effect.sync(() => far.destroy())
-        )
+        const peer = yield* peerAt(far)
         yield* peer.write(requestText())
         yield* peer.head
         for (const word of ["first", "other", "third"]) yield* peer.write(frame(1, word))
