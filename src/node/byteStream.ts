@@ -49,29 +49,7 @@ const readDirectly = (socket: Carrier): boolean => {
 /** Whose socket or other stream it is, so that its listeners are the same functions for all of them. */
 const STREAM = Symbol("effect-websockets/stream")
 
-type Carrier = (Socket | Duplex) & { [STREAM]: Hearing }
-
-/** Who hears of a socket. */
-interface Hearing {
-  readonly hasRead: (bytes: Uint8Array) => void
-  readonly hasData: (chunk: Uint8Array) => void
-  readonly hasEnded: () => void
-  readonly hasFailed: (error: Error) => void
-  readonly hasClosed: () => void
-}
-
-/**
- * In place of a stream whose socket is closed. Node's sockets outlive their end
- * by some time, and all that they refer to with them: each handshake left
- * another 5 kB to be moved by the collector.
- */
-const nobody: Hearing = {
-  hasRead: () => {},
-  hasData: () => {},
-  hasEnded: () => {},
-  hasFailed: () => {},
-  hasClosed: () => {}
-}
+type Carrier = (Socket | Duplex) & { [STREAM]: NodeByteStream }
 
 function hasRead(this: Carrier, length: number): void {
   this[STREAM].hasRead(sharedReadBuffer.subarray(0, length))
@@ -131,7 +109,7 @@ class Ahead {
   }
 }
 
-export class NodeByteStream implements ByteStream, Hearing {
+export class NodeByteStream implements ByteStream {
   private readonly socket: Carrier
   private head: Uint8Array | undefined
   /** What the peer is called in errors, where its address may not be known any more by then. */
@@ -209,7 +187,6 @@ export class NodeByteStream implements ByteStream, Hearing {
 
   hasClosed(): void {
     this.isClosed = true
-    this.socket[STREAM] = nobody
     this.sink?.closed(this.failure())
   }
 
