@@ -5,7 +5,7 @@ import type * as Scope from "effect/Scope"
 import type { ListenError } from "./ListenError.js"
 import type { ProxyError } from "./ProxyError.js"
 import type { RequestHead, ResponseHead } from "./protocol/Handshake.js"
-import { sharedMemory } from "./protocol/mask.js"
+import { sharedMemory } from "./protocol/vectors.js"
 import type { TransportError } from "./TransportError.js"
 
 /**

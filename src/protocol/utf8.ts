@@ -1,4 +1,5 @@
 import { buffers, type NodeBuffers } from "./native.js"
+import { vectors } from "./vectors.js"
 
 /**
  * Strict UTF-8: whole texts, and texts that arrive in pieces.
@@ -94,6 +95,15 @@ export const incompleteTail = (bytes: Uint8Array, start: number, end: number): n
   return at < end && walk(Complete, bytes, at, end) !== Complete ? end - at : 0
 }
 
+/** From here on a loop in JavaScript costs more than vectors, in the memory that they reach. */
+const VECTORS_FROM = 16
+
+/** Up to here: they read to the end, and the runtime, which does not, has made good for its call. */
+const VECTORS_TO = 4096
+
+/** Up to 127 bytes a loop in JavaScript is cheaper than a view and a call of the runtime. */
+const RUNTIME_FROM = 128
+
 const isAsciiShort = (bytes: Uint8Array, start: number, end: number): boolean => {
   let seen = 0
   for (let i = start; i < end; i++) seen |= bytes[i]!
@@ -129,14 +139,18 @@ export const decode: (bytes: Uint8Array, start: number, end: number) => string |
         const { isAscii, isUtf8, Buffer } = native
         const { latin1Slice, utf8Slice } = Buffer.prototype
         return (bytes, start, end) => {
-          // Up to 127 bytes a loop in JavaScript is cheaper than a view and a call; ASCII decodes fastest as latin1.
-          if (end - start < 128) {
+          const size = end - start
+          // ASCII decodes fastest as latin1.
+          if (vectors !== undefined && size >= VECTORS_FROM && size <= VECTORS_TO && vectors.reaches(bytes)) {
+            const at = bytes.byteOffset + start
+            if (vectors.high(at, at + size - 16) === 0) return latin1Slice.call(bytes, start, end)
+          } else if (size < RUNTIME_FROM) {
             if (isAsciiShort(bytes, start, end)) return latin1Slice.call(bytes, start, end)
-            return isUtf8(bytes.subarray(start, end)) ? utf8Slice.call(bytes, start, end) : undefined
+          } else if (isAscii(bytes.subarray(start, end))) {
+            return latin1Slice.call(bytes, start, end)
           }
           const view = bytes.subarray(start, end)
-          if (isAscii(view)) return latin1Slice.call(bytes, start, end)
-          if (end - start > 512) return transcode(native, view)
+          if (size > 512) return transcode(native, view)
           return isUtf8(view) ? utf8Slice.call(bytes, start, end) : undefined
         }
       })()

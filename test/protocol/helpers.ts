@@ -47,7 +47,10 @@ export const loadWhere = async <Module>(
 
 /** A module as it loads in Node, also where this run hides what Node has. */
 export const loadNative = <Module>(load: () => Promise<Module>): Promise<Module> =>
-  loadWhere(load, { builtin: (name) => (name === "node:crypto" ? nodeCrypto : nodeBuffer) })
+  loadWhere(load, {
+    builtin: (name) => (name === "node:crypto" ? nodeCrypto : nodeBuffer),
+    globals: { WebAssembly }
+  })
 
 /** A module as it loads in a browser. */
 export const loadPortable = <Module>(load: () => Promise<Module>): Promise<Module> =>

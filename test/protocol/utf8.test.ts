@@ -72,10 +72,25 @@ const invalid = [
 ] as const
 
 describe.each([
-  ["with Node's buffers", loadNative],
-  ["without", loadPortable]
-])("utf8, %s", async (_, loadThere) => {
-  const utf8 = await loadThere(() => import("../../src/protocol/utf8.js"))
+  ["with Node's buffers", loadNative, false],
+  ["with vectors, in the memory that they reach", loadNative, true],
+  ["without", loadPortable, false]
+] as const)("utf8, %s", async (_, loadThere, isShared) => {
+  const [utf8, { sharedMemory }] = await loadThere(() =>
+    Promise.all([import("../../src/protocol/utf8.js"), import("../../src/protocol/vectors.js")])
+  )
+
+  /** Decodes them where they lie, or in the shared memory: the same among ASCII and among bytes that are no UTF-8. */
+  const decode = (bytes: Uint8Array, start: number, end: number): string | undefined => {
+    if (!isShared) return utf8.decode(bytes, start, end)
+    const [text, same] = [0x2a, 0xff].map((around) => {
+      const place = sharedMemory.fill(around, 0, bytes.length + 40).subarray(17, 17 + bytes.length)
+      place.set(bytes)
+      return utf8.decode(place, start, end)
+    })
+    expect(same).toBe(text)
+    return text
+  }
 
   /** The state behind each of the pieces. */
   const states = (...pieces: ReadonlyArray<Uint8Array>) => {
@@ -187,39 +202,48 @@ describe.each([
   })
 
   describe("decode", () => {
-    // Below 128, up to 512 and above are three paths.
-    const lengths = [0, 1, 100, 127, 128, 129, 300, 511, 512, 513, 600, 5000]
+    // Below 16, 128, up to 512, 4096 and above are paths of their own.
+    const lengths = [0, 1, 15, 16, 17, 32, 45, 100, 127, 128, 129, 300, 511, 512, 513, 600, 4095, 4096, 4097, 5000]
 
     it.each(valid)("reads characters %s in texts of every length", (_, text) => {
       for (const length of lengths) {
         const bytes = join(filled(length), unhex(text))
-        expect(utf8.decode(bytes, 0, bytes.length)).toBe(strict.decode(bytes))
-        expect(utf8.decode(bytes, length, bytes.length)).toBe(strict.decode(unhex(text)))
+        expect(decode(bytes, 0, bytes.length)).toBe(strict.decode(bytes))
+        expect(decode(bytes, length, bytes.length)).toBe(strict.decode(unhex(text)))
       }
     })
 
     it.each(invalid)("refuses %s in texts of every length", (_, start, bad) => {
       for (const length of lengths) {
         const bytes = join(filled(length), unhex(start + bad), filled(3))
-        expect(utf8.decode(bytes, 0, bytes.length)).toBeUndefined()
-        expect(utf8.decode(bytes, 0, length)).toBe("*".repeat(length))
-        expect(utf8.decode(bytes, length, bytes.length - 3)).toBeUndefined()
+        expect(decode(bytes, 0, bytes.length)).toBeUndefined()
+        expect(decode(bytes, 0, length)).toBe("*".repeat(length))
+        expect(decode(bytes, length, bytes.length - 3)).toBeUndefined()
       }
     })
 
     it("refuses a text that ends inside a character", () => {
       for (const length of lengths) {
         const bytes = join(filled(length), unhex("e282ac"))
-        expect(utf8.decode(bytes, 0, length + 1)).toBeUndefined()
-        expect(utf8.decode(bytes, 0, length + 2)).toBeUndefined()
-        expect(utf8.decode(bytes, 0, length + 3)).toBe(`${"*".repeat(length)}€`)
+        expect(decode(bytes, 0, length + 1)).toBeUndefined()
+        expect(decode(bytes, 0, length + 2)).toBeUndefined()
+        expect(decode(bytes, 0, length + 3)).toBe(`${"*".repeat(length)}€`)
       }
     })
 
     it("reads every ASCII character", () => {
       const bytes = counting(3000).map((byte) => byte & 0x7f)
       for (const length of lengths) {
-        expect(utf8.decode(bytes, 0, Math.min(length, 3000))).toBe(strict.decode(bytes.subarray(0, length)))
+        expect(decode(bytes, 0, Math.min(length, 3000))).toBe(strict.decode(bytes.subarray(0, length)))
+      }
+    })
+
+    it("looks at no byte outside of its range", () => {
+      for (const length of lengths) {
+        const bytes = join(unhex("ff"), filled(length), unhex("ff"))
+        expect(decode(bytes, 1, length + 1)).toBe("*".repeat(length))
+        expect(decode(bytes, 0, length + 1)).toBeUndefined()
+        expect(decode(bytes, 1, length + 2)).toBeUndefined()
       }
     })
 
@@ -227,8 +251,8 @@ describe.each([
       fc.assert(
         fc.property(nearly, fc.nat(700), (bytes, before) => {
           const long = join(filled(before), bytes)
-          expect(utf8.decode(long, before, long.length)).toBe(reference(bytes))
-          expect(utf8.decode(long, 0, long.length)).toBe(reference(long))
+          expect(decode(long, before, long.length)).toBe(reference(bytes))
+          expect(decode(long, 0, long.length)).toBe(reference(long))
         })
       )
     })

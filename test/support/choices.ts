@@ -3,9 +3,10 @@ import { type AddressInfo, createServer, connect as netConnect } from "node:net"
 import { NodeDeflate } from "effect-websockets/node"
 import { macrotask } from "../../src/macrotask.js"
 import { NodeByteStream } from "../../src/node/byteStream.js"
-import { sharedMemory, xor } from "../../src/protocol/mask.js"
+import { xor } from "../../src/protocol/mask.js"
 import * as native from "../../src/protocol/native.js"
 import { sha1, sha1Portable } from "../../src/protocol/sha1.js"
+import { sharedMemory } from "../../src/protocol/vectors.js"
 import { sharedReadBuffer } from "../../src/Transport.js"
 
 /** Which ways the library has chosen that not every runtime has, each found out by what it does. */
@@ -13,7 +14,7 @@ import { sharedReadBuffer } from "../../src/Transport.js"
 export interface Choices {
   /** Sockets read into memory that all connections share. `node/byteStream.ts` */
   readonly sharedReads: boolean
-  /** Payloads are masked sixteen bytes a step, by WebAssembly. `protocol/mask.ts` */
+  /** Payloads are masked sixteen bytes a step, by WebAssembly. `protocol/vectors.ts` */
   readonly vectors: boolean
   /** zlib is driven by its private handles. `node/deflateContext.ts` */
   readonly zlibContexts: boolean

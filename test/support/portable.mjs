@@ -50,6 +50,6 @@ inflate.destroy()
 socket.destroy()
 await once(socket, "close")
 
-hide(globalThis, "WebAssembly", "protocol/mask")
+hide(globalThis, "WebAssembly", "protocol/vectors")
 hide(process, "getBuiltinModule", "protocol/native")
 hide(globalThis, "setImmediate", "macrotask")
