@@ -16,6 +16,7 @@ import { duplex } from "./duplex.js"
 import * as Framing from "./Framing.js"
 import type { Message } from "./inbox.js"
 import { type Handshake, openAlone, type SendOptions, unknownHandshake } from "./liveConnection.js"
+import { perMessage } from "./perMessage.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Close, Role } from "./protocol/Frame.js"
 import type { State } from "./protocol/Protocol.js"
@@ -198,6 +199,24 @@ export const runForEachChunk: {
     handle: (messages: NonEmptyReadonlyArray<Message>) => Effect.Effect<A, E, R>
   ): Effect.Effect<void, E | ReceiveError, R> => connection[TypeId].forEachChunk(handle)
 )
+
+/**
+ * A server's handler that runs an effect for each message, one after the
+ * other: what `runForEach` does, and as it does it.
+ *
+ * The leanest form of all. A server that is given this very handler has no
+ * fiber for a connection of which nothing is waited for: 2 kB less each, and
+ * less work for each that comes and goes. An effect that is done at once, as a
+ * `send` that has room, needs none; for any other there is one until it, and
+ * what has come meanwhile, is done. So a FiberRef that an effect sets is what
+ * it was when the next fiber begins.
+ */
+export const forEachMessage = <A, E, R>(handle: (connection: Connection, message: Message) => Effect.Effect<A, E, R>) =>
+  perMessage(
+    (connection: Connection): Effect.Effect<void, E | ReceiveError, R> =>
+      runForEach(connection, (message) => handle(connection, message)),
+    handle
+  )
 
 /**
  * A connection as a duplex channel: what goes in is sent, what comes out was

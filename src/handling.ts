@@ -9,7 +9,10 @@ import type { Connection } from "./Connection.js"
 import { ConnectionClosed } from "./ConnectionClosed.js"
 import type { LazyScope } from "./lazyScope.js"
 import type { LiveConnection } from "./liveConnection.js"
+import { MessageLoop } from "./messageLoop.js"
+import { perMessageOf } from "./perMessage.js"
 import * as CloseCode from "./protocol/CloseCode.js"
+import { TypeId } from "./reading.js"
 import type { Task } from "./running.js"
 
 /** What a connection's handler has of its server. */
@@ -32,6 +35,7 @@ export class Handling implements Task {
   private readonly scope: LazyScope & Scope.CloseableScope
   private readonly over: (() => void) | undefined
   private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+  private loop: MessageLoop | undefined
   private isInterrupted = false
 
   constructor(
@@ -47,10 +51,19 @@ export class Handling implements Task {
   }
 
   start(fork: (effect: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>): void {
-    const fiber = fork(Effect.suspend(() => this.host.handler(this.connection)))
+    const { connection } = this
+    const { handler } = this.host
+    const handle = perMessageOf(handler)
+    const ended = (exit: Exit.Exit<unknown, unknown>) => this.hasEnded(exit)
+    if (handle !== undefined) {
+      this.loop = new MessageLoop(connection[TypeId], (inbox) => handle(connection, inbox.take()), fork, ended)
+      this.loop.start()
+      return
+    }
+    const fiber = fork(Effect.suspend(() => handler(connection)))
     this.fiber = fiber
     if (this.isInterrupted) this.interrupt()
-    fiber.addObserver((exit) => this.hasEnded(exit))
+    fiber.addObserver(ended)
   }
 
   close(code: number): void {
@@ -61,6 +74,7 @@ export class Handling implements Task {
     // Before its fiber is had: the handler stops the server in its first step.
     this.isInterrupted = true
     this.fiber?.unsafeInterruptAsFork(FiberId.none)
+    this.loop?.interrupt()
   }
 
   cut(): void {

@@ -7,7 +7,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { ConcurrencyError } from "./ConcurrencyError.js"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
-import { handlerScheduler } from "./handlerScheduler.js"
+import { Wait, type Waiting } from "./wait.js"
 
 /**
  * The messages of one connection that nobody has taken yet, and the fiber that
@@ -46,75 +46,6 @@ export interface Supplier {
 
 type Fiber = RuntimeFiber<unknown, unknown>
 
-/** Who reads: what it does when there is something, and what of that it can do without its fiber. */
-export interface Reader<B, E, R> {
-  /** Goes on with what is there, or with the end. */
-  readonly next: () => Effect.Effect<B, E, R>
-  /** Deals with the messages that are there, with all of them or up to what needs the fiber. */
-  readonly ahead?: (() => Effect.Effect<B, E, R> | undefined) | undefined
-}
-
-/** What a wait has of its inbox. */
-interface Waking {
-  readonly wake: () => void
-  readonly resumed: () => void
-}
-
-/** A reader's wait, made once and used for each of them: what differs is how the fiber is resumed. */
-export class Wait<B, E, R> {
-  private readonly inbox: Waking
-  private readonly reader: Reader<B, E, R>
-  /** Whether who waits has claimed the inbox. */
-  readonly hasClaim: boolean
-  private resume: ((effect: Effect.Effect<B, E, R>) => void) | undefined
-  private readonly woken: Effect.Effect<B, E, R>
-  private found: Effect.Effect<B, E, R> | undefined
-  /** One declared parameter and no canceller: an interrupted reader is seen to be gone, and its resumption never runs. */
-  readonly effect = Effect.async<B, E, R>((resume) => {
-    this.resume = resume
-    // What has come since the fiber looked.
-    this.inbox.wake()
-  })
-
-  constructor(inbox: Waking, reader: Reader<B, E, R>, hasClaim = false) {
-    this.inbox = inbox
-    this.reader = reader
-    this.hasClaim = hasClaim
-    this.woken = Effect.suspend(() => {
-      inbox.resumed()
-      return reader.next()
-    })
-  }
-
-  /** The fiber is about to wait; until it does, a step later, it cannot be resumed. */
-  begin(): void {
-    this.resume = undefined
-  }
-
-  next(): Effect.Effect<B, E, R> {
-    return this.reader.next()
-  }
-
-  get isRegistered(): boolean {
-    return this.resume !== undefined
-  }
-
-  /** Does what can be done without the fiber, and says whether anything is left for the fiber to go on with. */
-  prepare(): "nothing" | "found" | "woken" {
-    if (this.reader.ahead === undefined) return "woken"
-    this.found = this.reader.ahead()
-    return this.found === undefined ? "nothing" : "found"
-  }
-
-  /** Ends the wait with what was prepared. */
-  proceed(): void {
-    const { found = this.woken, resume } = this
-    this.found = undefined
-    this.resume = undefined
-    resume!(found)
-  }
-}
-
 export class Inbox<A = Message> {
   /** Messages are items[head, tail); the places are used again, as to shrink and grow an array costs more than a message. */
   private items: Array<A | undefined> = []
@@ -125,10 +56,10 @@ export class Inbox<A = Message> {
   private aboveMark = false
   private over = false
   /** The fiber that waits, or has been woken and has not run yet. */
-  private reader: Fiber | undefined
+  private reader: Fiber | "needs none" | undefined
   private readerIsInterruptible = false
   /** The reader's wait; undefined once it is over. */
-  private waiting: Pick<Wait<unknown, unknown, unknown>, "isRegistered" | "prepare" | "proceed"> | undefined
+  private waiting: Waiting | undefined
   /** A message is being taken in parts: whoever else asks for one fails. */
   private claimed = false
   private readonly supplier: Supplier
@@ -169,7 +100,8 @@ export class Inbox<A = Message> {
 
   /** Whether the reader will never take anything: it has ended, or its wait was interrupted. */
   private readerIsGone(): boolean {
-    const reader = this.reader!
+    const { reader } = this
+    if (reader === undefined || reader === "needs none") return false
     return (
       reader.unsafePoll() !== null ||
       (this.readerIsInterruptible && !Cause.isEmpty(reader.getFiberRef(FiberRef.interruptedCause)))
@@ -201,18 +133,12 @@ export class Inbox<A = Message> {
     }
     // Not waiting while that is done, so that an end of the connection meanwhile does not wake it too.
     this.waiting = undefined
-    switch (waiting.prepare()) {
-      case "nothing":
-        this.waiting = waiting
-        return
-      case "found":
-        // It runs before anybody else can, on the scheduler of handlers.
-        this.reader = undefined
-        break
-      case "woken":
-        break
-    }
-    handlerScheduler.run(waiting)
+    waiting.proceedInline()
+  }
+
+  /** Nothing was left for the fiber to do. */
+  goOnWaiting(waiting: Waiting): void {
+    this.waiting = waiting
   }
 
   /** Everything has been taken and dealt with. */
@@ -293,9 +219,25 @@ export class Inbox<A = Message> {
     }
   }
 
-  /** The fiber that waited runs again. */
+  /** Who waited goes on. */
   resumed(): void {
     this.reader = undefined
+  }
+
+  /** Waits without a fiber, where everything has been taken; false where somebody else reads. */
+  waitWithout(waiting: Waiting): boolean {
+    if (this.claimed || (this.reader !== undefined && !this.readerIsGone())) return false
+    this.reader = "needs none"
+    this.waiting = waiting
+    return true
+  }
+
+  /** Waits no longer; false where it has been woken. */
+  forget(waiting: Waiting): boolean {
+    if (this.waiting !== waiting) return false
+    this.waiting = undefined
+    this.reader = undefined
+    return true
   }
 
   /** The same for who goes on with what `next` finds; prepared once and called for each wait. */

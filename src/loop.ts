@@ -6,8 +6,9 @@ import type { RuntimeFlags } from "effect/RuntimeFlags"
 import type { ConcurrencyError } from "./ConcurrencyError.js"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
 import { handlerScheduler } from "./handlerScheduler.js"
-import { type Inbox, type Message, type Reader, Wait } from "./inbox.js"
+import type { Inbox, Message } from "./inbox.js"
 import { Startable } from "./send.js"
+import { type Reader, Wait } from "./wait.js"
 
 /** `runForEach` at work: one step for each message, in the fiber that runs it or, as far as it needs none, without. */
 
@@ -29,14 +30,18 @@ const called = <A, E, R>(make: () => Effect.Effect<A, E, R>): Effect.Effect<A, E
   }
 }
 
+export type Body<E, R> = (inbox: Inbox<Message>) => Any<E, R>
+
+/** Deals with the messages that are there, up to the first that needs more than a step: what is left of that. */
+export const step = <E, R>(inbox: Inbox<Message>, body: Body<E, R>): Any<E, R> | undefined =>
+  begun(called(() => body(inbox)))
+
 /** What a loop does when no message comes any more. */
 interface Ending {
   readonly end: () => Effect.Effect<void, ConnectionClosed>
 }
 
 type Failure<E> = E | ConcurrencyError | ConnectionClosed
-
-type Body<E, R> = (inbox: Inbox<Message>) => Any<E, R>
 
 class Loop<E, R> implements Reader<unknown, Failure<E>, R> {
   protected readonly inbox: Inbox<Message>
@@ -60,7 +65,7 @@ class Loop<E, R> implements Reader<unknown, Failure<E>, R> {
   next(): Any<Failure<E>, R> {
     const { body, inbox } = this
     while (inbox.isReady) {
-      const left = begun(called(() => body(inbox)))
+      const left = step(inbox, body)
       if (left !== undefined) return left
     }
     return inbox.isEnded ? this.end() : inbox.wait(this.wait, this.fiber, this.flags)
@@ -77,7 +82,7 @@ class InlineLoop<E, R> extends Loop<E, R> {
   ahead(): Any<Failure<E>, R> | undefined {
     const { body, inbox } = this
     while (!inbox.isEmpty()) {
-      const left = begun(called(() => body(inbox)))
+      const left = step(inbox, body)
       if (left !== undefined) return left
     }
     inbox.idle()

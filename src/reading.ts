@@ -1,7 +1,7 @@
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -130,8 +130,8 @@ export class Reading {
   }
 
   /** A clean end needs no error. */
-  end(): Effect.Effect<void, ConnectionClosed> {
-    return this.ending.isClean ? Effect.void : this.exit()
+  end(): Exit.Exit<void, ConnectionClosed> {
+    return this.ending.isClean ? Exit.void : this.exit()
   }
 }
 

@@ -205,6 +205,18 @@ describe("a file of src", () => {
   })
 })
 
+describe("a test", () => {
+  it("shares a layer by `sharing`, since @effect/vitest's own changes the `it` of all files", () => {
+    const files = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" }).filter((file) =>
+      file.endsWith(".ts")
+    )
+    const offenders = files.filter((file) =>
+      /import \{[^}]*\blayer\b[^}]*\} from "@effect\/vitest"/.test(readFileSync(join(root, "test", file), "utf8"))
+    )
+    assert.deepStrictEqual(offenders, [join("support", "sharing.ts")])
+  })
+})
+
 describe("package.json", () => {
   it("declares every package that is imported, be it for types, which users get too", () => {
     const declared = new Set([

@@ -1,6 +1,7 @@
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { eventually } from "../node/support.js"
+import { sharing } from "../support/sharing.js"
 import { serving } from "./serving.js"
 
 /** What the scenarios give, whatever runs them. */
@@ -100,7 +101,10 @@ export const contract = ({ program, start, differences = {} }: Runtime): void =>
     const server = yield* serving(program)
     return { server, play: yield* start(server) }
   })
-  layer(Layer.scoped(Started, started), { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+  sharing(
+    Layer.scoped(Started, started),
+    "60 seconds"
+  )((it) => {
     for (const [name, title] of Object.entries(titles)) {
       it.scoped(`C9: ${title}`, () =>
         Effect.gen(function* () {

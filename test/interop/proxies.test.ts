@@ -1,10 +1,11 @@
-import { assert, layer } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import type { Connection } from "effect-websockets"
 import { NodeProxy } from "effect-websockets/node"
 import { connectVia } from "../node/proxies.js"
 import { echo, failureOf, interruptedAtAnyMoment, leavesNothing, serve, signer } from "../node/support.js"
 import { requires } from "../support/requirements.js"
+import { sharing } from "../support/sharing.js"
 import { type RealProxy, type RunningProxy, realProxies } from "./proxies.js"
 
 class Proxy extends Context.Tag("test/interop/Proxy")<Proxy, RunningProxy>() {}
@@ -36,7 +37,10 @@ const through = (scheme: string, { port, ca }: RunningProxy, user = "") =>
 
 const define = ({ name, needs, schemes, start, knowsAda }: RealProxy) =>
   requires(...needs)(name, () => {
-    layer(Layer.scoped(Proxy, start), { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+    sharing(
+      Layer.scoped(Proxy, start),
+      "60 seconds"
+    )((it) => {
       const user = knowsAda ? "ada:hunter2@" : ""
 
       it.effect.each(schemes)("C5: as %s carries ws and wss", (scheme) =>

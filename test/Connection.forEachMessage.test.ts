@@ -1,0 +1,291 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Cause,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  Ref,
+  Runtime,
+  Scope,
+  Supervisor,
+  TestClock
+} from "effect"
+import { Connection, ConnectionClosed, WebSocketClient, WebSocketServer } from "effect-websockets"
+import { Testing } from "effect-websockets/testing"
+import { settle } from "./support.js"
+
+/** A handler that is an effect for each message, and has no fiber between them. */
+
+const quiet = Logger.remove(Logger.defaultLogger)
+
+const numbers = (length: number) => Array.from({ length }, (_, i) => String(i))
+
+const receiveAll = (connection: Connection.Connection, count: number) =>
+  Effect.gen(function* () {
+    const all: Array<Connection.Message> = []
+    while (all.length < count) all.push(...(yield* connection.receiveAll))
+    return all
+  })
+
+type Handle = (connection: Connection.Connection, message: Connection.Message) => Effect.Effect<unknown, unknown>
+
+const effects: ReadonlyArray<readonly [string, Handle]> = [
+  ["sends", ({ send }, message) => send(message)],
+  ["sends behind a yield", ({ send }, message) => Effect.zipRight(Effect.yieldNow(), send(message))],
+  ["sends in a step of a fiber", ({ send }, message) => Effect.flatMap(Effect.succeed(message), (same) => send(same))],
+  [
+    "sends one message at once and another one later",
+    ({ send }, message) =>
+      Number(message) % 3 === 0 ? Effect.zipRight(Effect.yieldNow(), send(message)) : send(message)
+  ]
+]
+
+/** The fibers that handlers have while a program runs. */
+const supervised = <A, E, R>(program: (fibers: Effect.Effect<number>) => Effect.Effect<A, E, R>) =>
+  Effect.flatMap(Supervisor.track, (supervisor) =>
+    program(Effect.map(supervisor.value, (all) => all.length)).pipe(Effect.supervised(supervisor))
+  )
+
+describe("D2: a handler that is an effect for each message", () => {
+  it.scoped.each(effects)("and %s answers in order", ([, effect]) =>
+    Effect.gen(function* () {
+      const connection = yield* Testing.connect(Connection.forEachMessage(effect))
+      for (const split of [Number.POSITIVE_INFINITY, 7]) {
+        yield* Effect.flatMap(Testing.wireOf(connection), (wire) => wire.split(split))
+        yield* connection.sendAll(numbers(500))
+        assert.deepStrictEqual(yield* receiveAll(connection, 500), numbers(500))
+      }
+    })
+  )
+
+  it.scoped("has no fiber while nothing is waited for, where runForEach has one", () =>
+    supervised((fibers) =>
+      Effect.gen(function* () {
+        const before = yield* fibers
+        const lean = yield* Testing.connect(Connection.forEachMessage(({ send }, message) => send(message)))
+        yield* lean.send("x")
+        assert.strictEqual(yield* lean.receive, "x")
+        const between = yield* fibers
+        const other = yield* Testing.connect((connection) => Connection.runForEach(connection, connection.send))
+        yield* other.send("x")
+        assert.strictEqual(yield* other.receive, "x")
+        const after = yield* fibers
+        assert.strictEqual(after - between, between - before + 1)
+      })
+    )
+  )
+
+  it.scoped("has one while its effect waits, takes one message at a time, and has none again", () =>
+    supervised((fibers) =>
+      Effect.gen(function* () {
+        const log = yield* Ref.make<ReadonlyArray<string>>([])
+        const note = (line: string) => Ref.update(log, (lines) => [...lines, line])
+        const connection = yield* Testing.connect(
+          Connection.forEachMessage((_, message) =>
+            Effect.zipRight(note(`begin ${message}`), Effect.zipRight(Effect.sleep("1 second"), note(`end ${message}`)))
+          )
+        )
+        yield* settle
+        const idle = yield* fibers
+        yield* connection.sendAll(["a", "b"])
+        yield* settle
+        assert.strictEqual(yield* fibers, idle + 1)
+        assert.deepStrictEqual(yield* Ref.get(log), ["begin a"])
+        yield* TestClock.adjust("1 second")
+        yield* settle
+        assert.deepStrictEqual(yield* Ref.get(log), ["begin a", "end a", "begin b"])
+        yield* TestClock.adjust("1 second")
+        yield* settle
+        assert.deepStrictEqual(yield* Ref.get(log), ["begin a", "end a", "begin b", "end b"])
+        assert.strictEqual(yield* fibers, idle)
+      })
+    )
+  )
+
+  it.scoped("waits with what it sends while the peer does not read", () =>
+    Effect.gen(function* () {
+      let handled = 0
+      const connection = yield* Testing.connect(
+        Connection.forEachMessage(({ send }) => {
+          handled++
+          return send(new Uint8Array(10_000))
+        }),
+        { server: { sendHighWaterMark: 50_000 }, client: { receiveHighWaterMark: 10_000 } }
+      )
+      yield* connection.sendAll(numbers(100))
+      yield* settle
+      assert.isBelow(handled, 60)
+      assert.strictEqual((yield* receiveAll(connection, 100)).length, 100)
+    })
+  )
+
+  it.scoped("may receive messages itself", () =>
+    Effect.gen(function* () {
+      const connection = yield* Testing.connect(
+        Connection.forEachMessage((connection, message) =>
+          Effect.flatMap(connection.receive, (next) => connection.send(`${message}${next}`))
+        )
+      )
+      yield* connection.send("a")
+      yield* settle
+      yield* connection.sendAll(["b", "c", "d"])
+      assert.deepStrictEqual(yield* receiveAll(connection, 2), ["ab", "cd"])
+    })
+  )
+
+  it.scoped("lets nobody else read while it waits, and fails when somebody does as it would", () =>
+    Effect.gen(function* () {
+      const served = yield* Deferred.make<Connection.Connection>()
+      const connection = yield* Testing.connect(
+        Connection.forEachMessage((connection, message) =>
+          message === "fork"
+            ? Effect.zipRight(Effect.forkDaemon(connection.receive), settle)
+            : Effect.zipRight(Deferred.succeed(served, connection), connection.send(message))
+        )
+      ).pipe(Effect.provide(quiet))
+      yield* connection.send("hello")
+      assert.strictEqual(yield* connection.receive, "hello")
+      const refused = yield* Effect.flip((yield* Deferred.await(served)).receive)
+      assert.strictEqual(refused._tag, "ConcurrencyError")
+      yield* connection.send("still")
+      assert.strictEqual(yield* connection.receive, "still")
+      yield* connection.send("fork")
+      assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1011)
+    })
+  )
+
+  const ends: ReadonlyArray<readonly [string, () => Effect.Effect<unknown, unknown>]> = [
+    ["fails", () => Effect.fail("on purpose")],
+    ["fails later", () => Effect.zipRight(Effect.yieldNow(), Effect.fail("on purpose"))],
+    ["dies", () => Effect.die("on purpose")],
+    [
+      "throws",
+      () => {
+        throw new Error("on purpose")
+      }
+    ]
+  ]
+  it.scoped.each(ends)("that %s at a message has answered those before it, says so and ends with 1011", ([, end]) =>
+    Effect.gen(function* () {
+      const logged: Array<string> = []
+      const logger = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(({ cause, message }) => logged.push(`${message} ${Cause.pretty(cause)}`))
+      )
+      const connection = yield* Effect.provide(
+        Testing.connect(Connection.forEachMessage(({ send }, message) => (message === "5" ? end() : send(message)))),
+        logger
+      )
+      yield* connection.sendAll(numbers(10))
+      assert.deepStrictEqual(yield* receiveAll(connection, 5), numbers(5))
+      assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1011)
+      assert.isTrue(logged.some((line) => line.startsWith("a connection's handler failed") && /on purpose/.test(line)))
+    })
+  )
+
+  it.scoped("ends with the connection, and nothing is logged above info", () =>
+    Effect.gen(function* () {
+      const levels: Array<string> = []
+      const logger = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(({ logLevel }) => void levels.push(logLevel._tag))
+      )
+      const ended = yield* Deferred.make<void>()
+      const connection = yield* Testing.connect(
+        Connection.forEachMessage((_, message) =>
+          message === "scope"
+            ? Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, Deferred.succeed(ended, undefined)))
+            : Effect.void
+        )
+      ).pipe(Effect.provide(logger))
+      yield* connection.send("scope")
+      yield* settle
+      assert.isFalse(yield* Deferred.isDone(ended))
+      yield* connection.close()
+      yield* Deferred.await(ended)
+      for (const cut of [true, false]) {
+        const other = yield* Testing.connect(Connection.forEachMessage(() => Effect.void)).pipe(Effect.provide(logger))
+        if (cut) yield* Effect.flatMap(Testing.wireOf(other), (wire) => wire.cut)
+        else yield* other.close({ code: 4000 })
+        yield* other.closed
+      }
+      yield* settle
+      assert.isTrue(
+        levels.every((level) => level === "Info"),
+        levels.join()
+      )
+    })
+  )
+
+  it.scoped("is over when its server stops: at once where nothing is waited for, interrupted where something is", () =>
+    Effect.gen(function* () {
+      const interrupted = yield* Ref.make(0)
+      const network = yield* Layer.build(Testing.layer)
+      const scope = yield* Scope.make()
+      yield* Layer.buildWithScope(
+        WebSocketServer.layer(
+          Connection.forEachMessage((_, message) =>
+            message === "wait"
+              ? Effect.onInterrupt(Effect.never, () => Ref.update(interrupted, (n) => n + 1))
+              : Effect.void
+          )
+        ).pipe(Layer.provide(Layer.succeedContext(network)), Layer.provide(quiet)),
+        scope
+      )
+      const client = yield* Layer.build(WebSocketClient.layer.pipe(Layer.provide(Layer.succeedContext(network))))
+      const connect = Effect.provide(WebSocketClient.connect("ws://memory"), client)
+      const [idle, busy, used] = [yield* connect, yield* connect, yield* connect]
+      yield* busy.send("wait")
+      yield* used.send("x")
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      for (const connection of [idle, busy, used]) {
+        assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1001)
+      }
+      assert.strictEqual(yield* Ref.get(interrupted), 1)
+    })
+  )
+
+  it.scoped("may stop its own server, in the first step too", () =>
+    Effect.gen(function* () {
+      const network = yield* Layer.build(Testing.layer)
+      const scope = yield* Scope.make()
+      const runtime = yield* Effect.runtime()
+      const stopped = yield* Deferred.make<void>()
+      yield* Layer.buildWithScope(
+        WebSocketServer.layer(
+          Connection.forEachMessage(() => {
+            Runtime.runFork(runtime)(
+              Effect.zipRight(Scope.close(scope, Exit.void), Deferred.succeed(stopped, undefined))
+            )
+            return Effect.never
+          })
+        ).pipe(Layer.provide(Layer.succeedContext(network)), Layer.provide(quiet)),
+        scope
+      )
+      const client = yield* Layer.build(WebSocketClient.layer.pipe(Layer.provide(Layer.succeedContext(network))))
+      const connection = yield* Effect.provide(WebSocketClient.connect("ws://memory"), client)
+      yield* connection.sendAll(["stop", "never taken"])
+      yield* Deferred.await(stopped)
+      assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1001)
+    })
+  )
+
+  it.scoped("is an ordinary handler where no server takes it as it is", () =>
+    Effect.gen(function* () {
+      const handler = Connection.forEachMessage(({ send }, message) => send(message))
+      const connection = yield* Testing.connect((connection) =>
+        Effect.zipRight(connection.send("first"), handler(connection))
+      )
+      yield* connection.send("second")
+      assert.deepStrictEqual(yield* receiveAll(connection, 2), ["first", "second"])
+      const loop = yield* Effect.fork(handler(connection))
+      yield* settle
+      assert.isTrue(Option.isNone(yield* Fiber.poll(loop)))
+    })
+  )
+})
