@@ -1,5 +1,7 @@
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type { AnySpan } from "effect/Tracer"
 import type { Engine } from "./deadlines.js"
 import { HandshakeError } from "./HandshakeError.js"
@@ -43,10 +45,9 @@ interface End {
 const endOf = (exit: Exit.Exit<unknown, unknown>): End | undefined => {
   if (Exit.isSuccess(exit)) return { outcome: "accepted", status: 101 }
   if (Exit.isInterrupted(exit)) return { outcome: "aborted", error: "aborted" }
-  const { cause } = exit
-  if (cause._tag !== "Fail") return { outcome: "failed", error: "defect" }
-  if (!(cause.error instanceof HandshakeError)) return { outcome: "failed", error: tagOf(cause.error) }
-  const { reason } = cause.error
+  const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  if (!(failure instanceof HandshakeError)) return { outcome: "failed", error: tagOf(failure) }
+  const { reason } = failure
   switch (reason._tag) {
     case "InvalidOption":
       return undefined
@@ -60,7 +61,7 @@ const endOf = (exit: Exit.Exit<unknown, unknown>): End | undefined => {
 }
 
 const tagOf = (error: unknown): string =>
-  typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : "unknown"
+  typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : "defect"
 
 /** The same opening, whose end is counted, and told to the span in which it is. */
 export const observed = <A, E, R>(

@@ -1,18 +1,7 @@
 import * as Metric from "effect/Metric"
 import type * as MetricHook from "effect/MetricHook"
 import * as MetricKey from "effect/MetricKey"
-import {
-  closeLabels,
-  codeLabel,
-  type Direction,
-  flowLabels,
-  handshakeLabels,
-  keys,
-  type Labels,
-  type Outcome,
-  roleLabels,
-  statusLabel
-} from "./metricKeys.js"
+import * as metricKeys from "./metricKeys.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Role } from "./protocol/Frame.js"
 import { closureOf, type State } from "./protocol/Protocol.js"
@@ -88,7 +77,7 @@ const addDepth = (total: Record<Sum, number>, { inbox, outbox }: Counted): void 
 /** What is counted for one role, under one set of further labels. */
 export class Instruments {
   private readonly role: Role
-  private readonly extra: Labels
+  private readonly extra: metricKeys.Labels
   private readonly sources = new Set<Source>()
   /** What connections that are over have counted. */
   private readonly past = none()
@@ -102,38 +91,40 @@ export class Instruments {
   /** Hears of each ping of ours that was answered, in milliseconds. */
   readonly onRoundTrip: (milliseconds: number) => void
 
-  constructor(role: Role, extra: Labels) {
+  constructor(role: Role, extra: metricKeys.Labels) {
     this.role = role
     this.extra = extra
-    const received = flowLabels(role, "received")
-    const sent = flowLabels(role, "sent")
-    const own = roleLabels(role)
+    const received = metricKeys.flowLabels(role, "received")
+    const sent = metricKeys.flowLabels(role, "sent")
+    const own = metricKeys.roleLabels(role)
     this.tell = {
-      messagesReceived: this.counter(keys.messages, received, "messagesReceived"),
-      messagesSent: this.counter(keys.messages, sent, "messagesSent"),
-      bytesReceived: this.counter(keys.bytes, received, "bytesReceived"),
-      bytesSent: this.counter(keys.bytes, sent, "bytesSent"),
-      connections: this.gauge(keys.connections, own, "connections"),
-      unreadMessages: this.gauge(keys.unreadMessages, own, "unreadMessages"),
-      unreadBytes: this.gauge(keys.unreadBytes, own, "unreadBytes"),
-      unsentBytes: this.gauge(keys.unsentBytes, own, "unsentBytes")
+      messagesReceived: this.counter(metricKeys.keys.messages, received, "messagesReceived"),
+      messagesSent: this.counter(metricKeys.keys.messages, sent, "messagesSent"),
+      bytesReceived: this.counter(metricKeys.keys.bytes, received, "bytesReceived"),
+      bytesSent: this.counter(metricKeys.keys.bytes, sent, "bytesSent"),
+      connections: this.gauge(metricKeys.keys.connections, own, "connections"),
+      unreadMessages: this.gauge(metricKeys.keys.unreadMessages, own, "unreadMessages"),
+      unreadBytes: this.gauge(metricKeys.keys.unreadBytes, own, "unreadBytes"),
+      unsentBytes: this.gauge(metricKeys.keys.unsentBytes, own, "unsentBytes")
     }
-    const pings = Metric.globalMetricRegistry.getHistogram(MetricKey.taggedWithLabels(keys.pings, this.all(own)))
+    const pings = Metric.globalMetricRegistry.getHistogram(
+      MetricKey.taggedWithLabels(metricKeys.keys.pings, this.labelled(own))
+    )
     this.onRoundTrip = (milliseconds) => pings.update(milliseconds / 1_000)
   }
 
-  private all(labels: Labels): Labels {
+  private labelled(labels: metricKeys.Labels): metricKeys.Labels {
     return [...labels, ...this.extra]
   }
 
-  private counter(key: MetricKey.MetricKey.Counter<number>, labels: Labels, sum: Sum) {
-    const hook = Metric.globalMetricRegistry.getCounter(MetricKey.taggedWithLabels(key, this.all(labels)))
+  private counter(key: MetricKey.MetricKey.Counter<number>, labels: metricKeys.Labels, sum: Sum) {
+    const hook = Metric.globalMetricRegistry.getCounter(MetricKey.taggedWithLabels(key, this.labelled(labels)))
     this.observe(hook, sum)
     return hook.update
   }
 
-  private gauge(key: MetricKey.MetricKey.Gauge<number>, labels: Labels, sum: Sum) {
-    const hook = Metric.globalMetricRegistry.getGauge(MetricKey.taggedWithLabels(key, this.all(labels)))
+  private gauge(key: MetricKey.MetricKey.Gauge<number>, labels: metricKeys.Labels, sum: Sum) {
+    const hook = Metric.globalMetricRegistry.getGauge(MetricKey.taggedWithLabels(key, this.labelled(labels)))
     this.observe(hook, sum)
     return hook.modify
   }
@@ -192,21 +183,23 @@ export class Instruments {
     this.close("sent", sent?.code)
   }
 
-  private close(direction: Direction, code: number = CloseCode.AbnormalClosure): void {
-    const name = codeLabel(code)
-    this.count(keys.closes, `${direction} ${name}`, () => closeLabels(this.role, direction, name))
+  private close(direction: metricKeys.Direction, code: number = CloseCode.AbnormalClosure): void {
+    const name = metricKeys.codeLabel(code)
+    this.count(metricKeys.keys.closes, `${direction} ${name}`, () => metricKeys.closeLabels(this.role, direction, name))
   }
 
   /** An opening handshake has ended. */
-  handshake(outcome: Outcome, status?: number): void {
-    const name = status === undefined ? undefined : statusLabel(status)
-    this.count(keys.handshakes, `${outcome} ${name}`, () => handshakeLabels(this.role, outcome, name))
+  handshake(outcome: metricKeys.Outcome, status?: number): void {
+    const name = status === undefined ? undefined : metricKeys.statusLabel(status)
+    this.count(metricKeys.keys.handshakes, `${outcome} ${name}`, () =>
+      metricKeys.handshakeLabels(this.role, outcome, name)
+    )
   }
 
-  private count(key: MetricKey.MetricKey.Counter<number>, name: string, labels: () => Labels): void {
+  private count(key: MetricKey.MetricKey.Counter<number>, name: string, labels: () => metricKeys.Labels): void {
     let counter = this.counters.get(name)
     if (counter === undefined) {
-      counter = Metric.globalMetricRegistry.getCounter(MetricKey.taggedWithLabels(key, this.all(labels())))
+      counter = Metric.globalMetricRegistry.getCounter(MetricKey.taggedWithLabels(key, this.labelled(labels())))
       this.counters.set(name, counter)
     }
     counter.update(1)
@@ -216,7 +209,7 @@ export class Instruments {
 const all = new Map<string, Instruments>()
 
 /** Those of a role and of these labels: one set for all servers, or clients, that have the same. */
-export const instrumentsOf = (role: Role, labels: Labels): Instruments => {
+export const instrumentsOf = (role: Role, labels: metricKeys.Labels): Instruments => {
   const name = [role, ...labels.map(({ key, value }) => JSON.stringify([key, value]))].join(" ")
   let instruments = all.get(name)
   if (instruments === undefined) {

@@ -16,33 +16,22 @@ export type Direction = "received" | "sent"
  */
 export type Outcome = "accepted" | "rejected" | "timeout" | "aborted" | "failed"
 
+const counter = (name: string, description: string) => MetricKey.counter(name, { description, incremental: true })
+
+const gauge = (name: string, description: string) => MetricKey.gauge(name, { description })
+
 export const keys = {
-  connections: MetricKey.gauge("websocket_connections", { description: "Connections that are there" }),
-  handshakes: MetricKey.counter("websocket_handshakes_total", {
-    description: "Opening handshakes by how they ended",
-    incremental: true
-  }),
-  messages: MetricKey.counter("websocket_messages_total", {
-    description: "Messages received and sent",
-    incremental: true
-  }),
-  bytes: MetricKey.counter("websocket_bytes_total", {
-    description: "Bytes of frames received and sent",
-    incremental: true
-  }),
-  closes: MetricKey.counter("websocket_close_codes_total", {
-    description: "Close codes received and sent, 1006 where a connection ended without that close frame",
-    incremental: true
-  }),
-  unreadMessages: MetricKey.gauge("websocket_unread_messages", {
-    description: "Messages received that nobody has taken yet"
-  }),
-  unreadBytes: MetricKey.gauge("websocket_unread_bytes", {
-    description: "Their length: of bytes in bytes, of text in UTF-16 units"
-  }),
-  unsentBytes: MetricKey.gauge("websocket_unsent_bytes", {
-    description: "Bytes sent that have not left the process yet"
-  }),
+  connections: gauge("websocket_connections", "Connections that are there"),
+  handshakes: counter("websocket_handshakes_total", "Opening handshakes by how they ended"),
+  messages: counter("websocket_messages_total", "Messages received and sent"),
+  bytes: counter("websocket_bytes_total", "Bytes of frames received and sent"),
+  closes: counter(
+    "websocket_close_codes_total",
+    "Close codes received and sent, 1006 where a connection ended without that close frame"
+  ),
+  unreadMessages: gauge("websocket_unread_messages", "Messages received that nobody has taken yet"),
+  unreadBytes: gauge("websocket_unread_bytes", "Their length: of bytes in bytes, of text in UTF-16 units"),
+  unsentBytes: gauge("websocket_unsent_bytes", "Bytes sent that have not left the process yet"),
   pings: MetricKey.histogram(
     "websocket_ping_seconds",
     MetricBoundaries.fromIterable([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]),

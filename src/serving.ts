@@ -325,7 +325,8 @@ export class Serving implements Acceptor, Host {
     // A copy for each connection would be 0.8 kB, and most have nothing of their own.
     const context = own.unsafeMap.size === 0 ? this.parts.context : Context.merge(this.parts.context, own)
     const span = engine.spans?.connection("server", connection.id, connection.lifecycle, exchange.span)
-    handling.start((handler) => this.fork(under(context, span), scope, handler))
+    const services = under(context, span)
+    handling.start((handler) => this.fork(services, scope, handler))
   }
 
   private say({ id }: LiveConnection, what: () => string): void {
