@@ -238,6 +238,8 @@ describe("L9: handshakes", () => {
   it.scoped("who connects and says nothing was too late, and who keeps a connection for later was not", () =>
     Effect.gen(function* () {
       const acceptor = yield* accepting(() => Effect.void, { openTimeout: "5 seconds", maxHandshakes: 1 })
+      const heard = acceptor.arrived(() => {})
+      heard()
       acceptor.arrived(() => {})
       acceptor.arrived(() => {}, true)
       acceptor.arrived(() => {})
@@ -309,13 +311,13 @@ describe("L9: what metrics cost", () => {
     Effect.gen(function* () {
       const instruments = instrumentsOf("server", [MetricLabel.make("test", "snapshot")])
       let readings = 0
-      const connection: Counted = {
+      const connection = {
         state: Protocol.open,
         messagesReceived: 1,
         bytesReceived: 2,
         inbox: { count: 3, length: 4 },
         outbox: { messagesSent: 5, bytesSent: 6, bufferedAmount: () => 7 }
-      }
+      } satisfies Counted
       const unwatch = instruments.watch((each) => {
         readings++
         each(connection)
@@ -332,10 +334,17 @@ describe("L9: what metrics cost", () => {
       ]).pipe(Effect.tagMetrics("test", "snapshot"))
       assert.deepStrictEqual(yield* read, [1, 6, 7])
       assert.strictEqual(readings, 3)
+      yield* settle
+      // One that is read by itself, some time after another, is added up by itself.
+      yield* Effect.tagMetrics(level(WebSocketMetrics.unsentBytes("server")), "test", "snapshot")
+      yield* settle
+      connection.messagesReceived++
+      connection.outbox.bytesSent += 2
+      assert.deepStrictEqual(yield* read, [2, 8, 7])
       unwatch()
       yield* settle
       // What was counted stays counted.
-      assert.deepStrictEqual(yield* read, [1, 6, 0])
+      assert.deepStrictEqual(yield* read, [2, 8, 0])
     })
   )
 

@@ -1,11 +1,11 @@
 import { HttpServer } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Logger, LogLevel, Scope } from "effect"
-import { ConnectionRegistry, WebSocketClient, WebSocketServer } from "effect-websockets"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, LogLevel, Metric, Scope } from "effect"
+import { ConnectionRegistry, WebSocketClient, WebSocketMetrics, WebSocketServer } from "effect-websockets"
 import { NodeConnector, NodeListener } from "effect-websockets/node"
 import { observedServer, telemetry } from "../../examples/observed.js"
 import { collector } from "../collector.js"
-import { connect, eventually, portOf } from "./support.js"
+import { connect, eventually, portOf, serveApp } from "./support.js"
 
 /** The example with Prometheus and OTLP, and a client and a server that export to a receiver over the network. */
 
@@ -95,7 +95,24 @@ describe("L9: the example", () => {
         `websocket_handshakes_total{role="server",outcome="rejected",status="${status}"}`
       assert.strictEqual(grown(samples, rejected(404)), 1)
       assert.strictEqual(grown(samples, rejected(200)), 1)
+      yield* Effect.flip(Effect.scoped(connect(`ws://localhost:${port}/echo`, { origin: "http://elsewhere.example" })))
+      assert.strictEqual(grown((yield* scrape(port)).samples, rejected(403)), 1)
     })
+  )
+
+  it.scopedLive("a peer that leaves before a route has answered counts as such", () =>
+    Effect.gen(function* () {
+      const asked = yield* Deferred.make<void>()
+      const { ws } = yield* serveApp(Effect.zipRight(Deferred.succeed(asked, undefined), Effect.never), {
+        answerTimeout: "100 millis"
+      })
+      const leaving = yield* Effect.fork(Effect.scoped(connect(ws)))
+      yield* Deferred.await(asked)
+      yield* Fiber.interrupt(leaving)
+      const aborted = Metric.value(WebSocketMetrics.handshakes("server", "aborted"))
+      const labelled = Effect.tagMetrics(aborted, "test", "leaving")
+      yield* eventually(() => Effect.runSync(labelled).count === 1)
+    }).pipe(Effect.tagMetrics("test", "leaving"))
   )
 
   it.scopedLive("exports its routes' connections below their requests, and metrics and logs beside", () =>
