@@ -129,7 +129,10 @@ export class Instruments {
     return hook.modify
   }
 
-  /** Has a metric look here whenever it is read. Another copy of this library adds what its own connections count. */
+  /**
+   * Has a metric look here whenever it is read, as Effect has no metric that asks. What it has is only added to, so that
+   * another copy of this library may do the same beside.
+   */
   private observe<Out>(hook: { get: () => Out }, sum: Sum): void {
     const { get } = hook
     hook.get = () => {

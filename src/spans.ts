@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 import type { ConnectionClosed } from "./ConnectionClosed.js"
 import type { Counted } from "./instruments.js"
+import * as CloseCode from "./protocol/CloseCode.js"
 import type { Role } from "./protocol/Frame.js"
 import { isClean } from "./protocol/Protocol.js"
 
@@ -86,7 +87,9 @@ const ending = (connection: Spanned): Attributes => {
     "websocket.messages.sent": connection.outbox.messagesSent,
     "websocket.bytes.received": connection.bytesReceived,
     "websocket.bytes.sent": connection.outbox.bytesSent,
-    "error.type": isClean(closure) ? undefined : (cause?._tag ?? String(received?.code ?? sent?.code))
+    "error.type": isClean(closure)
+      ? undefined
+      : (cause?._tag ?? String(received?.code ?? sent?.code ?? CloseCode.AbnormalClosure))
   }
 }
 
