@@ -29,7 +29,6 @@ const peers = {
   python: { server: "python", python: "websockets" },
   uws: { server: "uws", needs: "@btc-vision/uwebsockets.js" },
   ours: { server: "ours", client: "ours", args: ["runForEach"] },
-  "ours-each": { server: "ours", args: ["forEachMessage"] },
   "ours-loop": { server: "ours", args: ["loop"] },
   "ours-stream": { server: "ours", args: ["stream"] },
   before: { server: "ours", client: "ours", args: ["runForEach"] }
@@ -78,8 +77,6 @@ export const whyAbsent = (name: ServerName): string | undefined => {
 export const takesPart = (name: ServerName, { kind, ...workload }: Workload): boolean => {
   const peer: Peer = peers[name]
   if (kind === "client") return peer.client !== undefined
-  // Between its messages it would have to keep a sum for each connection.
-  if (kind === "receive" && name === "ours-each") return false
   // The one would not compress, and the other can't be told to.
   return !("deflate" in workload && (name === "raw" || name === "effect-http"))
 }

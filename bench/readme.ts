@@ -14,7 +14,6 @@ const headings: Readonly<Record<ServerName, string>> = {
   python: "Python `websockets`",
   uws: "uWebSockets.js",
   ours: "here",
-  "ours-each": "here, `forEachMessage`",
   "ours-loop": "here, `receive` loop",
   "ours-stream": "here, `messages`",
   before: "here, before"

@@ -16,7 +16,6 @@ import { duplex } from "./duplex.js"
 import * as Framing from "./Framing.js"
 import type { Message } from "./inbox.js"
 import { type Handshake, openAlone, type SendOptions, unknownHandshake } from "./liveConnection.js"
-import { perMessage } from "./perMessage.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Close, Role } from "./protocol/Frame.js"
 import type { State } from "./protocol/Protocol.js"
@@ -165,7 +164,8 @@ export const isConnection = (value: unknown): value is Connection =>
  * The fastest way to receive. A message is taken just before its effect, so
  * interruption leaves the others where they are. It is noticed where an effect
  * waits: what is done at once, as a `send` that has room, is done for all
- * messages that are there in one step.
+ * messages that are there in one step. Where it is all that a server's handler
+ * does, there is no fiber before something has to be waited for.
  */
 export const runForEach: {
   <A, E, R>(
@@ -199,24 +199,6 @@ export const runForEachChunk: {
     handle: (messages: NonEmptyReadonlyArray<Message>) => Effect.Effect<A, E, R>
   ): Effect.Effect<void, E | ReceiveError, R> => connection[TypeId].forEachChunk(handle)
 )
-
-/**
- * A server's handler that runs an effect for each message, one after the
- * other: what `runForEach` does, and as it does it.
- *
- * The leanest form of all. A server that is given this very handler has no
- * fiber for a connection of which nothing is waited for: 2 kB less each, and
- * less work for each that comes and goes. An effect that is done at once, as a
- * `send` that has room, needs none; for any other there is one until it, and
- * what has come meanwhile, is done. So a FiberRef that an effect sets is what
- * it was when the next fiber begins.
- */
-export const forEachMessage = <A, E, R>(handle: (connection: Connection, message: Message) => Effect.Effect<A, E, R>) =>
-  perMessage(
-    (connection: Connection): Effect.Effect<void, E | ReceiveError, R> =>
-      runForEach(connection, (message) => handle(connection, message)),
-    handle
-  )
 
 /**
  * A connection as a duplex channel: what goes in is sent, what comes out was

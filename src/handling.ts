@@ -1,5 +1,5 @@
 import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -7,12 +7,12 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "./Connection.js"
 import { ConnectionClosed } from "./ConnectionClosed.js"
+import { Fiberless, type Owner } from "./fiberless.js"
 import type { LazyScope } from "./lazyScope.js"
 import type { LiveConnection } from "./liveConnection.js"
-import { MessageLoop } from "./messageLoop.js"
-import { perMessageOf } from "./perMessage.js"
+import { called } from "./loop.js"
 import * as CloseCode from "./protocol/CloseCode.js"
-import { TypeId } from "./reading.js"
+import { isForEach, TypeId } from "./reading.js"
 import type { Task } from "./running.js"
 
 /** What a connection's handler has of its server. */
@@ -27,15 +27,18 @@ export interface Host {
   readonly left: (handling: Handling) => void
 }
 
+type Fork = (effect: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>
+
 /** One connection of a server and its handler, from the handshake until nothing is left of both. */
-export class Handling implements Task {
+export class Handling implements Task, Owner {
   place = -1
   readonly connection: LiveConnection
   private readonly host: Host
   private readonly scope: LazyScope & Scope.CloseableScope
   private readonly over: (() => void) | undefined
+  private fork: Fork | undefined
   private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
-  private loop: MessageLoop | undefined
+  private loop: Fiberless | undefined
   private isInterrupted = false
 
   constructor(
@@ -50,20 +53,24 @@ export class Handling implements Task {
     this.over = over
   }
 
-  start(fork: (effect: Effect.Effect<unknown, unknown>) => Fiber.RuntimeFiber<unknown, unknown>): void {
+  start(fork: Fork): void {
+    this.fork = fork
     const { connection } = this
-    const { handler } = this.host
-    const handle = perMessageOf(handler)
-    const ended = (exit: Exit.Exit<unknown, unknown>) => this.hasEnded(exit)
-    if (handle !== undefined) {
-      this.loop = new MessageLoop(connection[TypeId], (inbox) => handle(connection, inbox.take()), fork, ended)
+    const effect = called(() => this.host.handler(connection))
+    if (isForEach(effect) && effect.reading === connection[TypeId]) {
+      this.loop = new Fiberless(this, effect)
+      if (this.isInterrupted) this.loop.interrupt()
       this.loop.start()
-      return
+    } else {
+      this.goOnWith(effect)
     }
-    const fiber = fork(Effect.suspend(() => handler(connection)))
+  }
+
+  goOnWith(effect: Effect.Effect<unknown, unknown>): void {
+    const fiber = this.fork!(effect)
     this.fiber = fiber
     if (this.isInterrupted) this.interrupt()
-    fiber.addObserver(ended)
+    fiber.addObserver((exit) => this.hasEnded(exit))
   }
 
   close(code: number): void {
@@ -73,8 +80,8 @@ export class Handling implements Task {
   interrupt(): void {
     // Before its fiber is had: the handler stops the server in its first step.
     this.isInterrupted = true
-    this.fiber?.unsafeInterruptAsFork(FiberId.none)
-    this.loop?.interrupt()
+    if (this.fiber === undefined) this.loop?.interrupt()
+    else this.fiber.unsafeInterruptAsFork(FiberId.none)
   }
 
   cut(): void {
@@ -83,7 +90,7 @@ export class Handling implements Task {
     this.connection.lifecycle.fire(Number.POSITIVE_INFINITY)
   }
 
-  private hasEnded(exit: Exit.Exit<unknown, unknown>): void {
+  hasEnded(exit: Exit.Exit<unknown, unknown>): void {
     const code = this.codeOf(exit)
     this.host.release(this.scope, exit, (isSound) => {
       this.close(isSound ? code : CloseCode.InternalError)

@@ -22,7 +22,7 @@ const begun = <E, R>(effect: Any<E, R>): Any<E, R> | undefined => {
 }
 
 /** A function of the user's that throws is a defect of the effect that it should have given. */
-const called = <A, E, R>(make: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+export const called = <A, E, R>(make: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
   try {
     return make()
   } catch (defect) {

@@ -1,6 +1,7 @@
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
@@ -8,7 +9,7 @@ import * as Stream from "effect/Stream"
 import type { ConcurrencyError } from "./ConcurrencyError.js"
 import { type ConnectionClosed, isClean } from "./ConnectionClosed.js"
 import type { Inbox, Message, Supplier } from "./inbox.js"
-import { makeLoop } from "./loop.js"
+import { type Body, makeLoop } from "./loop.js"
 import { UnexpectedMessageType } from "./UnexpectedMessageType.js"
 
 /** All the ways to take messages out of an inbox, the same for every kind of connection. */
@@ -94,13 +95,13 @@ export class Reading {
   }
 
   forEach<A, E, R>(handle: (message: Message) => Effect.Effect<A, E, R>): Effect.Effect<void, E | ReceiveError, R> {
-    return this.loop((inbox) => handle(inbox.take()))
+    return new ForEach(this, (inbox) => handle(inbox.take()))
   }
 
   forEachChunk<A, E, R>(
     handle: (messages: NonEmptyReadonlyArray<Message>) => Effect.Effect<A, E, R>
   ): Effect.Effect<void, E | ReceiveError, R> {
-    return this.loop((inbox) => handle(inbox.takeAll()))
+    return new ForEach(this, (inbox) => handle(inbox.takeAll()))
   }
 
   private taking<A, E, R>(take: Effect.Effect<A, E, R>): Effect.Effect<A, E | ReceiveError, R> {
@@ -114,26 +115,40 @@ export class Reading {
     return Effect.suspend(look)
   }
 
-  /**
-   * The fast loop: no fiber, no queue and no wait between two messages that
-   * are there. In a handler's fiber, what a chunk brings is dealt with inside
-   * the transport's callback, and the fiber is woken for the first effect that
-   * needs it: an echo of 64 bytes costs 1 µs less so, of 8.
-   */
-  private loop<A, E, R>(
-    body: (inbox: Inbox<Message>) => Effect.Effect<A, E, R>
-  ): Effect.Effect<void, E | ReceiveError, R> {
-    return Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
-      const loop = makeLoop(this.inbox, this, body, fiber, runtimeFlags)
-      return Effect.whileLoop({ while: () => !loop.isOver, body: () => loop.next(), step: constVoid })
-    })
-  }
-
   /** A clean end needs no error. */
   end(): Exit.Exit<void, ConnectionClosed> {
     return this.ending.isClean ? Exit.void : this.exit()
   }
 }
+
+/**
+ * The fast loop: no fiber, no queue and no wait between two messages that are
+ * there. In a handler's fiber, what a chunk brings is dealt with inside the
+ * transport's callback, and the fiber is woken for the first effect that needs
+ * it: an echo of 64 bytes costs 1 µs less so, of 8.
+ */
+export class ForEach<E, R> extends Effectable.Class<void, E | ReceiveError, R> {
+  readonly reading: Reading
+  readonly body: Body<E, R>
+
+  constructor(reading: Reading, body: Body<E, R>) {
+    super()
+    this.reading = reading
+    this.body = body
+  }
+
+  override commit(): Effect.Effect<void, E | ReceiveError, R> {
+    const { body, reading } = this
+    return Effect.withFiberRuntime((fiber, { runtimeFlags }) => {
+      const loop = makeLoop(reading.inbox, reading, body, fiber, runtimeFlags)
+      return Effect.whileLoop({ while: () => !loop.isOver, body: () => loop.next(), step: constVoid })
+    })
+  }
+}
+
+/** Whether that is all that an effect does. */
+export const isForEach = (effect: Effect.Effect<unknown, unknown>): effect is ForEach<unknown, never> =>
+  effect instanceof ForEach
 
 /** Who has an inbox to read from, and so the operations of a connection that do. */
 export abstract class Receiving {

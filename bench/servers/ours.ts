@@ -12,7 +12,7 @@ const workload = ownWorkload()
 
 type OnMessage<E, R> = (message: Connection.Message) => Effect.Effect<unknown, E, R>
 
-/** The three ways to take messages in a fiber of the connection's own. */
+/** The three ways to take messages. */
 const forms = {
   runForEach: <E, R>(connection: Connection.Connection, onMessage: OnMessage<E, R>) =>
     Connection.runForEach(connection, onMessage),
@@ -46,13 +46,6 @@ const handler = (connection: Connection.Connection) => {
   }
 }
 
-/** The fourth, for what keeps nothing between messages. */
-const onEach = Connection.forEachMessage((connection, message) =>
-  workload.kind === "broadcast"
-    ? Effect.flatMap(ConnectionRegistry.ConnectionRegistry, (registry) => registry.broadcast(message))
-    : connection.send(message)
-)
-
 const Report = Layer.effectDiscard(
   Effect.gen(function* () {
     const { address } = yield* WebSocketServer.WebSocketServer
@@ -64,7 +57,7 @@ const tls = workload.kind === "memory" && workload.tls ? { tls: readCertificate(
 
 Report.pipe(
   Layer.provide(
-    WebSocketServer.layer(form === "forEachMessage" ? onEach : handler, {
+    WebSocketServer.layer(handler, {
       compression: "deflate" in workload && workload.deflate === true
     })
   ),

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import { joinedBytes } from "../joinedBytes.js"
+import { macrotask } from "../macrotask.js"
 import { allocate } from "../protocol/native.js"
 import { positive } from "../settings.js"
 import type { Address, ByteStream, Sink, WriteResult } from "../Transport.js"
@@ -31,7 +32,7 @@ const soon = (run: () => void): void => {
   if (inARow < MICROTASKS_IN_A_ROW) queueMicrotask(run)
   else {
     inARow = 0
-    setTimeout(run, 0)
+    macrotask(run)
   }
 }
 

@@ -4,10 +4,9 @@ import {
   Deferred,
   Effect,
   Exit,
-  Fiber,
+  FiberRef,
   Layer,
   Logger,
-  Option,
   Ref,
   Runtime,
   Scope,
@@ -18,7 +17,7 @@ import { Connection, ConnectionClosed, WebSocketClient, WebSocketServer } from "
 import { Testing } from "effect-websockets/testing"
 import { settle } from "./support.js"
 
-/** A handler that is an effect for each message, and has no fiber between them. */
+/** A handler that is `runForEach` and nothing else: it has no fiber before something has to be waited for. */
 
 const quiet = Logger.remove(Logger.defaultLogger)
 
@@ -31,7 +30,10 @@ const receiveAll = (connection: Connection.Connection, count: number) =>
     return all
   })
 
-type Handle = (connection: Connection.Connection, message: Connection.Message) => Effect.Effect<unknown, unknown>
+type Handle<R = never> = (
+  connection: Connection.Connection,
+  message: Connection.Message
+) => Effect.Effect<unknown, unknown, R>
 
 const effects: ReadonlyArray<readonly [string, Handle]> = [
   ["sends", ({ send }, message) => send(message)],
@@ -50,10 +52,16 @@ const supervised = <A, E, R>(program: (fibers: Effect.Effect<number>) => Effect.
     program(Effect.map(supervisor.value, (all) => all.length)).pipe(Effect.supervised(supervisor))
   )
 
-describe("D2: a handler that is an effect for each message", () => {
+/** One that needs no fiber. */
+const forEach =
+  <R>(handle: Handle<R>) =>
+  (connection: Connection.Connection) =>
+    Connection.runForEach(connection, (message) => handle(connection, message))
+
+describe("D2: a handler that is runForEach", () => {
   it.scoped.each(effects)("and %s answers in order", ([, effect]) =>
     Effect.gen(function* () {
-      const connection = yield* Testing.connect(Connection.forEachMessage(effect))
+      const connection = yield* Testing.connect(forEach(effect))
       for (const split of [Number.POSITIVE_INFINITY, 7]) {
         yield* Effect.flatMap(Testing.wireOf(connection), (wire) => wire.split(split))
         yield* connection.sendAll(numbers(500))
@@ -62,30 +70,31 @@ describe("D2: a handler that is an effect for each message", () => {
     })
   )
 
-  it.scoped("has no fiber while nothing is waited for, where runForEach has one", () =>
+  it.scoped("has no fiber before something is waited for, where other handlers have one", () =>
     supervised((fibers) =>
       Effect.gen(function* () {
         const before = yield* fibers
-        const lean = yield* Testing.connect(Connection.forEachMessage(({ send }, message) => send(message)))
+        const lean = yield* Testing.connect((connection) => Connection.runForEach(connection, connection.send))
         yield* lean.send("x")
         assert.strictEqual(yield* lean.receive, "x")
         const between = yield* fibers
-        const other = yield* Testing.connect((connection) => Connection.runForEach(connection, connection.send))
+        const other = yield* Testing.connect((connection) =>
+          Effect.asVoid(Connection.runForEach(connection, connection.send))
+        )
         yield* other.send("x")
         assert.strictEqual(yield* other.receive, "x")
-        const after = yield* fibers
-        assert.strictEqual(after - between, between - before + 1)
+        assert.strictEqual((yield* fibers) - between, between - before + 1)
       })
     )
   )
 
-  it.scoped("has one while its effect waits, takes one message at a time, and has none again", () =>
+  it.scoped("has one from then on, and takes one message at a time", () =>
     supervised((fibers) =>
       Effect.gen(function* () {
         const log = yield* Ref.make<ReadonlyArray<string>>([])
         const note = (line: string) => Ref.update(log, (lines) => [...lines, line])
         const connection = yield* Testing.connect(
-          Connection.forEachMessage((_, message) =>
+          forEach((_, message) =>
             Effect.zipRight(note(`begin ${message}`), Effect.zipRight(Effect.sleep("1 second"), note(`end ${message}`)))
           )
         )
@@ -101,16 +110,34 @@ describe("D2: a handler that is an effect for each message", () => {
         yield* TestClock.adjust("1 second")
         yield* settle
         assert.deepStrictEqual(yield* Ref.get(log), ["begin a", "end a", "begin b", "end b"])
-        assert.strictEqual(yield* fibers, idle)
+        assert.strictEqual(yield* fibers, idle + 1)
       })
     )
+  )
+
+  it.scoped("keeps what its effects set, as one fiber does", () =>
+    Effect.gen(function* () {
+      const count = FiberRef.unsafeMake(0)
+      const connection = yield* Testing.connect(
+        forEach(({ send }) =>
+          Effect.flatMap(
+            FiberRef.updateAndGet(count, (n) => n + 1),
+            (n) => send(String(n))
+          )
+        )
+      )
+      for (const expected of ["1", "2", "3"]) {
+        yield* connection.send("x")
+        assert.strictEqual(yield* connection.receive, expected)
+      }
+    })
   )
 
   it.scoped("waits with what it sends while the peer does not read", () =>
     Effect.gen(function* () {
       let handled = 0
       const connection = yield* Testing.connect(
-        Connection.forEachMessage(({ send }) => {
+        forEach(({ send }) => {
           handled++
           return send(new Uint8Array(10_000))
         }),
@@ -126,7 +153,7 @@ describe("D2: a handler that is an effect for each message", () => {
   it.scoped("may receive messages itself", () =>
     Effect.gen(function* () {
       const connection = yield* Testing.connect(
-        Connection.forEachMessage((connection, message) =>
+        forEach((connection, message) =>
           Effect.flatMap(connection.receive, (next) => connection.send(`${message}${next}`))
         )
       )
@@ -141,7 +168,7 @@ describe("D2: a handler that is an effect for each message", () => {
     Effect.gen(function* () {
       const served = yield* Deferred.make<Connection.Connection>()
       const connection = yield* Testing.connect(
-        Connection.forEachMessage((connection, message) =>
+        forEach((connection, message) =>
           message === "fork"
             ? Effect.zipRight(Effect.forkDaemon(connection.receive), settle)
             : Effect.zipRight(Deferred.succeed(served, connection), connection.send(message))
@@ -177,7 +204,7 @@ describe("D2: a handler that is an effect for each message", () => {
         Logger.make(({ cause, message }) => logged.push(`${message} ${Cause.pretty(cause)}`))
       )
       const connection = yield* Effect.provide(
-        Testing.connect(Connection.forEachMessage(({ send }, message) => (message === "5" ? end() : send(message)))),
+        Testing.connect(forEach(({ send }, message) => (message === "5" ? end() : send(message)))),
         logger
       )
       yield* connection.sendAll(numbers(10))
@@ -196,7 +223,7 @@ describe("D2: a handler that is an effect for each message", () => {
       )
       const ended = yield* Deferred.make<void>()
       const connection = yield* Testing.connect(
-        Connection.forEachMessage((_, message) =>
+        forEach((_, message) =>
           message === "scope"
             ? Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, Deferred.succeed(ended, undefined)))
             : Effect.void
@@ -208,7 +235,7 @@ describe("D2: a handler that is an effect for each message", () => {
       yield* connection.close()
       yield* Deferred.await(ended)
       for (const cut of [true, false]) {
-        const other = yield* Testing.connect(Connection.forEachMessage(() => Effect.void)).pipe(Effect.provide(logger))
+        const other = yield* Testing.connect(forEach(() => Effect.void)).pipe(Effect.provide(logger))
         if (cut) yield* Effect.flatMap(Testing.wireOf(other), (wire) => wire.cut)
         else yield* other.close({ code: 4000 })
         yield* other.closed
@@ -228,7 +255,7 @@ describe("D2: a handler that is an effect for each message", () => {
       const scope = yield* Scope.make()
       yield* Layer.buildWithScope(
         WebSocketServer.layer(
-          Connection.forEachMessage((_, message) =>
+          forEach((_, message) =>
             message === "wait"
               ? Effect.onInterrupt(Effect.never, () => Ref.update(interrupted, (n) => n + 1))
               : Effect.void
@@ -258,7 +285,7 @@ describe("D2: a handler that is an effect for each message", () => {
       const stopped = yield* Deferred.make<void>()
       yield* Layer.buildWithScope(
         WebSocketServer.layer(
-          Connection.forEachMessage(() => {
+          forEach(() => {
             Runtime.runFork(runtime)(
               Effect.zipRight(Scope.close(scope, Exit.void), Deferred.succeed(stopped, undefined))
             )
@@ -272,20 +299,6 @@ describe("D2: a handler that is an effect for each message", () => {
       yield* connection.sendAll(["stop", "never taken"])
       yield* Deferred.await(stopped)
       assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1001)
-    })
-  )
-
-  it.scoped("is an ordinary handler where no server takes it as it is", () =>
-    Effect.gen(function* () {
-      const handler = Connection.forEachMessage(({ send }, message) => send(message))
-      const connection = yield* Testing.connect((connection) =>
-        Effect.zipRight(connection.send("first"), handler(connection))
-      )
-      yield* connection.send("second")
-      assert.deepStrictEqual(yield* receiveAll(connection, 2), ["first", "second"])
-      const loop = yield* Effect.fork(handler(connection))
-      yield* settle
-      assert.isTrue(Option.isNone(yield* Fiber.poll(loop)))
     })
   )
 })
