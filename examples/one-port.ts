@@ -60,6 +60,9 @@ const routes = HttpLayerRouter.addAll([
   HttpLayerRouter.route("GET", "/chat", PlatformHttpServer.upgrade(chat, { maxMessageSize: 4_096 }))
 ])
 
+/** All of it, for a server that has more. */
+export const onePort = Layer.mergeAll(api, procedures, routes)
+
 export const onePortServer = (options: { readonly port: number }) =>
   HttpLayerRouter.serve(Layer.mergeAll(api, procedures, routes)).pipe(
     Layer.provideMerge(PlatformHttpServer.layer(createServer, { host: "localhost", ...options }))

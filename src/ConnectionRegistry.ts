@@ -4,6 +4,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { broadcast } from "./broadcast.js"
 import type { Connection, Message } from "./Connection.js"
+import type { Source } from "./instruments.js"
 import type { LiveConnection } from "./liveConnection.js"
 import type * as Frame from "./protocol/Frame.js"
 import { Roster } from "./roster.js"
@@ -69,6 +70,7 @@ export interface Registry {
   readonly service: Service
   readonly add: (connection: LiveConnection) => void
   readonly remove: (connection: LiveConnection) => void
+  readonly each: Source
 }
 
 /** @internal */
@@ -119,6 +121,9 @@ export const unsafeMake = (): Registry => {
     remove: (connection) => {
       byId?.delete(connection.id)
       if (live.remove(connection)) tell({ _tag: "Left", connection })
+    },
+    each: (run) => {
+      for (const { lifecycle } of live.all) run(lifecycle)
     }
   }
 }

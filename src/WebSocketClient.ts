@@ -6,10 +6,12 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import type { AnySpan } from "effect/Tracer"
 import type { Connection } from "./Connection.js"
 import { type Capabilities, everything } from "./capabilities.js"
 import * as Deflate from "./Deflate.js"
 import { makeEngine } from "./deadlines.js"
+import { observed, propagated, spanOf } from "./dialled.js"
 import * as Framing from "./Framing.js"
 import * as Handshake from "./Handshake.js"
 import { HandshakeError, type Reason } from "./HandshakeError.js"
@@ -92,8 +94,9 @@ export const layer: Layer.Layer<WebSocketClient, never, Transport.Connector> = /
     const deflate = yield* Deflate.Deflate
     return {
       capabilities: everything,
-      connect: Effect.fn("WebSocketClient.connect")((input: string | URL, options: ConnectOptions = {}) =>
-        open({ connector, framing, handshake, deflate }, input, options)
+      connect: Effect.fn("WebSocketClient.connect", { kind: "client" })(
+        (input: string | URL, options: ConnectOptions = {}) =>
+          open({ connector, framing, handshake, deflate }, input, options)
       )
     }
   })
@@ -124,12 +127,13 @@ const open = (
       const scope = yield* Effect.scope
       // The transport's own scope: it ends when dialling fails, and otherwise behind the closing handshake.
       const transport = yield* Scope.make()
-      const attempt: Attempt = { services, options, transport, maxRedirects, journey: [target] }
+      const engine = yield* makeEngine
+      const span = spanOf(engine)
+      const attempt: Attempt = { services, options, transport, maxRedirects, span, journey: [target] }
       const opening = givenUpAfter(timeout, dial(attempt), (reason) => refuse(attempt, reason))
-      const { offer, agreement, stream } = yield* Effect.onError(restore(opening), (cause) =>
+      const { offer, agreement, stream } = yield* Effect.onError(observed(engine, target, restore(opening)), (cause) =>
         Scope.close(transport, Exit.failCause(cause))
       )
-      const engine = yield* makeEngine
       const connection = openAlone(engine, {
         role: "client",
         stream,
@@ -144,6 +148,7 @@ const open = (
           extensions: agreement.extensions
         })
       })
+      engine.spans?.connection("client", connection.id, connection.lifecycle, span)
       yield* Scope.addFinalizerExit(scope, (exit) => Effect.zipRight(connection.close(), Scope.close(transport, exit)))
       return connection
     })
@@ -155,6 +160,7 @@ interface Attempt {
   readonly options: ConnectOptions
   readonly transport: Scope.Scope
   readonly maxRedirects: number
+  readonly span: AnySpan | undefined
   journey: redirects.Journey
 }
 
@@ -189,8 +195,9 @@ const ask = Effect.fnUntraced(function* (attempt: Attempt) {
     ...(options.extensions ?? framing.extensions),
     ...Deflate.extensions(deflate, options.compression)
   ]
-  const offer = makeOffer(target, options, { key: handshake.key(), extensions, isForeign })
-  if ("_tag" in offer) return yield* refuse(attempt, offer)
+  const made = makeOffer(target, options, { key: handshake.key(), extensions, isForeign })
+  if ("_tag" in made) return yield* refuse(attempt, made)
+  const offer = { ...made, headers: propagated(made.headers, attempt.span) }
   // Each server has a scope of its own: nothing of one is left when the next is asked.
   const scope = yield* Scope.fork(attempt.transport, ExecutionStrategy.sequential)
   const reply = yield* connector

@@ -286,6 +286,7 @@ const serve = <A, E, R, P, R2, R3>(
         connectionKey: Number.isFinite(parts.limits.maxConnectionsPerKey) ? options.connectionKey : undefined
       } as ServingParts["hooks"]
     })
+    const unwatch = engine.instruments("server").watch(registry.each)
     const listening = yield* Scope.make()
     let addresses: ReadonlyArray<Transport.Address> = []
     // One that never listened does not stop either.
@@ -298,6 +299,7 @@ const serve = <A, E, R, P, R2, R3>(
       say("the server is stopping").pipe(
         Effect.zipRight(serving.stop),
         Effect.zipRight(Effect.sync(() => engine.deadlines.stop())),
+        Effect.zipRight(Effect.sync(unwatch)),
         Effect.zipRight(Scope.close(listening, exit)),
         Effect.zipRight(say("the server has stopped"))
       )

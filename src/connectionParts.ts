@@ -15,4 +15,6 @@ export interface Parts {
   /** Four unpredictable bytes for the payload of each ping of ours. */
   readonly pingPayloads: () => number
   readonly deadlines: Deadlines
+  /** Hears how many milliseconds each of our pings took to be answered. */
+  readonly onRoundTrip: (milliseconds: number) => void
 }

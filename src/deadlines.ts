@@ -3,8 +3,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
+import { type Instruments, instrumentsOf } from "./instruments.js"
 import { Logs } from "./logs.js"
+import type { Role } from "./protocol/Frame.js"
+import { type Spans, spansOf } from "./spans.js"
 
 /**
  * All the deadlines of a server, or of one client connection: a queue by due
@@ -159,6 +164,10 @@ export interface Engine {
   readonly runtime: Runtime.Runtime<never>
   readonly deadlines: Deadlines
   readonly logs: Logs
+  /** What counts connections of a role. */
+  readonly instruments: (role: Role) => Instruments
+  /** What traces them, where anybody does. */
+  readonly spans: Spans | undefined
 }
 
 /** The current fiber's references and clock, with the default flags: a layer is built, and a resource acquired, uninterruptibly. */
@@ -166,5 +175,12 @@ export const makeEngine: Effect.Effect<Engine> = Effect.gen(function* () {
   const { context, fiberRefs } = yield* Effect.runtime<never>()
   const clock = yield* Clock.clockWith(Effect.succeed)
   const runtime = Runtime.make({ context, fiberRefs, runtimeFlags: Runtime.defaultRuntimeFlags })
-  return { runtime, deadlines: new Deadlines(clock, runtime), logs: new Logs(runtime) }
+  const labels = FiberRefs.getOrDefault(fiberRefs, FiberRef.currentMetricLabels)
+  return {
+    runtime,
+    deadlines: new Deadlines(clock, runtime),
+    logs: new Logs(runtime),
+    instruments: (role) => instrumentsOf(role, labels),
+    spans: spansOf(fiberRefs, clock)
+  }
 })

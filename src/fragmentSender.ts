@@ -76,6 +76,8 @@ export class FragmentSender {
   private frame(opcode: Opcode, payload: Message, fin: boolean): boolean {
     this.opcode = Opcode.Continuation
     this.finished = fin
-    return this.sender.lifecycle.outbox.frame(opcode, fin, payload)
+    const { outbox } = this.sender.lifecycle
+    if (fin) outbox.messagesSent++
+    return outbox.frame(opcode, fin, payload)
   }
 }

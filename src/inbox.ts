@@ -84,6 +84,15 @@ export class Inbox<A = Message> {
     return this.size >= this.highWaterMark
   }
 
+  get count(): number {
+    return this.tail - this.head
+  }
+
+  /** Bytes of their contents. */
+  get length(): number {
+    return this.size - OVERHEAD * this.count
+  }
+
   /** Whether a fiber waits for messages: all before have been taken and dealt with. */
   isAwaited(): boolean {
     return this.waiting !== undefined && !this.readerIsGone()

@@ -46,6 +46,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private readonly deadlines: Deadlines
   private readonly watch: Watch
   private readonly pingPayloads: () => number
+  private readonly onRoundTrip: Parts["onRoundTrip"]
   private madePings: Pings | undefined
 
   /** What ends the connection and stands behind messages that have not been taken. */
@@ -58,11 +59,12 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private readonly meter: Meter | undefined
   /** Milliseconds of the Clock, at the latest chunk. */
   private now: number
-  /** The current chunk has completed a message. */
-  private completed = false
+  messagesReceived = 0
+  /** Of messages that are taken in parts all but the last. */
+  private parts = 0
   private madePieces: Pieces | undefined
   private readonly openedAt: number
-  private bytesReceived = 0
+  bytesReceived = 0
   private traffic: Traffic | undefined
 
   private closeDue = NEVER
@@ -72,7 +74,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   private failure: ConnectionClosed | undefined
   private failed: Exit.Exit<never, ConnectionClosed> | undefined
 
-  constructor({ role, stream, settings, codecs, maskingKeys, pingPayloads, deadlines }: Parts) {
+  constructor({ role, stream, settings, codecs, maskingKeys, pingPayloads, deadlines, onRoundTrip }: Parts) {
     this.role = role
     this.stream = stream
     this.settings = settings
@@ -82,6 +84,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.openedAt = this.now
     this.watch = new Watch(settings, this.now)
     this.pingPayloads = pingPayloads
+    this.onRoundTrip = onRoundTrip
     this.inbox = new Inbox<Message | Piece>(this, settings.receiveHighWaterMark)
     this.meter = meterOf(this, deadlines, settings)
     this.decoder = new FrameDecoder({ role, receiver: this.meter ?? this, codecs }, settings)
@@ -99,7 +102,7 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
   }
 
   get pings(): Pings {
-    this.madePings ??= new Pings(this.pingPayloads, this.settings.maxPingsPerSecond)
+    this.madePings ??= new Pings(this.pingPayloads, this.settings.maxPingsPerSecond, this.onRoundTrip)
     return this.madePings
   }
 
@@ -115,24 +118,24 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
     this.now = now
     this.bytesReceived += bytes.length
     const wasInDoubt = this.watch.heard(now)
-    this.completed = false
+    const before = this.messagesReceived + this.parts
     this.outbox.cork()
-    this.hasRead(this.decoder.decode(bytes), wasInDoubt)
+    this.hasRead(this.decoder.decode(bytes), wasInDoubt, before)
   }
 
   /** An extension that has taken its time is done: what has come meanwhile is read as if it came now. */
   decoded(): void {
     this.now = this.deadlines.now()
-    this.completed = false
+    const before = this.messagesReceived + this.parts
     this.outbox.cork()
-    this.hasRead(this.decoder.proceed(), false)
+    this.hasRead(this.decoder.proceed(), false, before)
     if (this.decoder.isSuspended) return
     this.behind?.run()
   }
 
-  private hasRead(violation: Frame.Violation | undefined, wasInDoubt: boolean): void {
+  private hasRead(violation: Frame.Violation | undefined, wasInDoubt: boolean, before: number): void {
     if (violation !== undefined) this.later((state) => Protocol.fail(state, violation))
-    const hasBegun = this.watch.read(this.decoder.isPartial, this.completed, this.now)
+    const hasBegun = this.watch.read(this.decoder.isPartial, this.messagesReceived + this.parts > before, this.now)
     if ((hasBegun || wasInDoubt) && this.isOpen) this.scheduleBy(this.watch.dueAt)
     this.pauseOrResume()
     // Last, since the handler may go on inside: what it answers leaves in one write with the pongs.
@@ -161,23 +164,24 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   /** Behind a message for which an extension takes its time. */
   private inOrder(run: () => void): void {
-    if (this.decoder.isSuspended) {
-      this.behind ??= new Calls()
-      this.behind.add(run)
-    } else {
+    if (!this.decoder.isSuspended) {
       run()
+      return
     }
+    this.behind ??= new Calls()
+    this.behind.add(run)
   }
 
   // From the decoder
 
   message(message: Message): void {
-    this.completed = true
+    this.messagesReceived++
     this.inbox.push(message)
   }
 
   fragment(piece: Piece): void {
-    this.completed = true
+    if (piece.final) this.messagesReceived++
+    else this.parts++
     this.pieces.add(piece)
   }
 
@@ -251,11 +255,9 @@ export class Lifecycle implements Sink, Receiver, Supplier, Entry {
 
   /** Calls back when nothing is left of the connection; at once where that is so. Returns how to take that back. */
   onClosed(run: () => void): () => void {
-    if (this.current._tag === "Closed") {
-      run()
-      return () => {}
-    }
-    return this.whenClosed.add(run)
+    if (this.current._tag !== "Closed") return this.whenClosed.add(run)
+    run()
+    return () => {}
   }
 
   /** Sends a ping; `done` hears of its pong. */

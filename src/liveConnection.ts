@@ -322,10 +322,12 @@ export class LiveConnection extends Receiving implements Member {
 
 /** A connection with a watch of its own, which ends with it. */
 export const openAlone = (
-  { deadlines, logs }: Engine,
-  parts: Omit<LiveParts, "deadlines" | "logs">
+  { deadlines, instruments, logs }: Engine,
+  parts: Omit<LiveParts, "deadlines" | "logs" | "onRoundTrip">
 ): LiveConnection => {
-  const connection = new LiveConnection({ ...parts, deadlines, logs })
+  const counting = instruments(parts.role)
+  const connection = new LiveConnection({ ...parts, deadlines, logs, onRoundTrip: counting.onRoundTrip })
+  counting.alone(connection.lifecycle)
   connection.lifecycle.onClosed(() => deadlines.stop())
   return connection
 }

@@ -1,10 +1,10 @@
-import { type Arena, renewShared, shared, sharedMinimum, sharedSize } from "./arena.js"
+import { type Arena, renewShared, shared, sharedMinimum, sharedSize, withRoom } from "./arena.js"
 import type { Message } from "./inbox.js"
 import { PreparedFrames } from "./preparedFrames.js"
 import type { Encoded } from "./protocol/Extension.js"
 import { Opcode } from "./protocol/Frame.js"
 import { type FrameEncoder, maxHeader } from "./protocol/FrameEncoder.js"
-import { allocateArena, copyOf } from "./protocol/native.js"
+import { copyOf } from "./protocol/native.js"
 import * as utf8 from "./protocol/utf8.js"
 import type { ByteStream } from "./Transport.js"
 import { type Proceed, type TakeBack, Waiters } from "./waiters.js"
@@ -45,6 +45,8 @@ export class Outbox {
   drains = 0
   /** Bytes that the transport was given. */
   bytesSent = 0
+  /** Messages that were taken for that; one in fragments counts with its last, by whoever sends it. */
+  messagesSent = 0
   /** A fragmented message is on its way, and no other message may come between. RFC 6455 §5.4. */
   private locked = false
   /** An extension takes its time with a message of so many bytes, and no other message may overtake it. */
@@ -92,6 +94,7 @@ export class Outbox {
    * when that is over.
    */
   message(message: Message, compress?: boolean | undefined): boolean {
+    this.messagesSent++
     if (this.encoder.transforms) return this.transformed(message, compress)
     if (typeof message === "string") return this.frame(Opcode.Text, true, message)
     return this.frame(Opcode.Binary, true, message)
@@ -183,6 +186,7 @@ export class Outbox {
 
   /** Adds whole frames whose memory nobody changes any more. */
   frames(bytes: Uint8Array): void {
+    this.messagesSent++
     if (!this.congested && owner === this && shared.end > shared.start) {
       this.copy(bytes)
     } else {
@@ -199,7 +203,9 @@ export class Outbox {
     // Nothing may come into a message in fragments, nor before one that is being compressed.
     const { prepared } = this
     if (prepared === undefined || this.locked || this.encoding !== undefined) return false
+    const before = prepared.count
     while (prepared.count > 0 && this.isFull()) prepared.dropFirst()
+    this.messagesSent -= before - prepared.count
     if (prepared.count === 0) this.prepared = undefined
     return true
   }
@@ -350,14 +356,8 @@ export class Outbox {
   }
 
   private roomOfOwn(size: number): Arena {
-    this.own ??= { memory: allocateArena(Math.max(size, 4096)), start: 0, end: 0 }
-    const { own } = this
-    if (own.end + size > own.memory.length) {
-      const larger = allocateArena(Math.max(own.end + size, own.memory.length * 2))
-      larger.set(own.memory.subarray(0, own.end))
-      own.memory = larger
-    }
-    return own
+    this.own = withRoom(this.own, size)
+    return this.own
   }
 
   private unpack(): void {

@@ -15,12 +15,14 @@ export class Pings {
   private waiting: ReadonlyArray<Ping> = []
   private readonly payloads: () => number
   private readonly received: PerSecond
+  private readonly onRoundTrip: (milliseconds: number) => void
   /** The latest measured round-trip time, in milliseconds. */
   latency: number | undefined
 
-  constructor(payloads: () => number, maxPerSecond: number) {
+  constructor(payloads: () => number, maxPerSecond: number, onRoundTrip: (milliseconds: number) => void) {
     this.payloads = payloads
     this.received = new PerSecond(maxPerSecond)
+    this.onRoundTrip = onRoundTrip
   }
 
   /** The payload of a ping that is sent now; `done` hears of its pong. */
@@ -46,6 +48,8 @@ export class Pings {
       this.latency = now - sentAt
       done?.(now - sentAt)
     }
+    // Of the last alone: the peer may have left out those before it, and then answered none of them late.
+    if (this.latency !== undefined) this.onRoundTrip(this.latency)
   }
 
   /** Nobody waits for that pong any more, and a peer that never sends it must not make the list grow. */

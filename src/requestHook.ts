@@ -7,7 +7,7 @@ import type { Request, Response } from "./Transport.js"
 /** What a request and a response are for the hook: those of `@effect/platform`. */
 
 /** Path and query of a target in origin form, or in absolute form, which a server has to accept too. RFC 9112 §3.2. */
-const pathOf = (target: string): string => {
+export const pathOf = (target: string): string => {
   if (target.startsWith("/")) return target
   if (!URL.canParse(target)) return "/"
   const { pathname, search } = new URL(target)

@@ -19,9 +19,11 @@ import { handlerScheduler } from "./handlerScheduler.js"
 import { Handling, type Host } from "./handling.js"
 import { handshaken } from "./handshaken.js"
 import { type Decision, decide, type Hooks } from "./hooks.js"
+import type { Instruments } from "./instruments.js"
 import * as LazyScope from "./lazyScope.js"
 import { Admission, type Limits } from "./limits.js"
 import { LiveConnection } from "./liveConnection.js"
+import { Observed, type Opening } from "./opening.js"
 import { printable } from "./printable.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import { type Agreement, isUpgrade, type Rejection, rejection, type ServerPolicy } from "./protocol/Handshake.js"
@@ -32,6 +34,7 @@ import { Deciding, type Drain, Running, Sending } from "./running.js"
 import { withScope } from "./scopedContext.js"
 import type { Settings } from "./settings.js"
 import { Silence } from "./silence.js"
+import { under } from "./spans.js"
 import type { Acceptor, Exchange, Request, Response, ResponseHead } from "./Transport.js"
 
 /** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */
@@ -83,13 +86,15 @@ export class Serving implements Acceptor, Host {
   private readonly running = new Running()
   /** Peers that have connected and said nothing yet. */
   private silent = 0
-  private readonly heard = () => {
+  private readonly heard = (isLate: boolean) => {
     this.silent--
+    if (isLate) this.instruments.handshake("timeout")
   }
   /** Requests for a WebSocket about which hooks decide now. */
   private undecided = 0
   private readonly admission: Admission
   private readonly hasHooks: boolean
+  private readonly instruments: Instruments
   private stopping = false
 
   constructor(parts: ServingParts) {
@@ -100,12 +105,14 @@ export class Serving implements Acceptor, Host {
       value: handlerScheduler
     })
     this.admission = new Admission(parts.limits, parts.engine.deadlines)
+    this.instruments = parts.engine.instruments("server")
     this.hasHooks = Object.values(parts.hooks).some((hook) => hook !== undefined)
   }
 
   arrived(cut: () => void, wasAnswered = false): () => void {
     // Who comes on top of as many as may be silent at a time is not worth an answer: it has asked nothing.
     if (!wasAnswered && this.silent >= this.parts.maxHandshakes) {
+      this.instruments.handshake("failed")
       cut()
       return () => {}
     }
@@ -121,12 +128,14 @@ export class Serving implements Acceptor, Host {
   }
 
   exchange(exchange: Exchange): void {
+    let opening: Opening = exchange
     try {
-      this.take(exchange)
+      if (exchange.isUpgrade) opening = new Observed(exchange, this.instruments, this.parts.engine.spans)
+      this.take(opening)
     } catch (cause) {
       // This is the transport's callback: whatever goes wrong with one request must not end the process.
       this.log("a request could not be dealt with", Cause.die(cause))
-      exchange.abort()
+      opening.abort()
     }
   }
 
@@ -148,7 +157,7 @@ export class Serving implements Acceptor, Host {
     return missing.length === 0 ? response : { ...response, headers: [...response.headers, ...missing] }
   }
 
-  private take(exchange: Exchange): void {
+  private take(exchange: Opening): void {
     const { handshake, hooks } = this.parts
     const { request } = exchange
     if (this.stopping) {
@@ -189,7 +198,7 @@ export class Serving implements Acceptor, Host {
   }
 
   /** Runs the hooks, in a scope that becomes the connection's or ends with the answer. */
-  private ask(exchange: Exchange, answer: Answer): void {
+  private ask(exchange: Opening, answer: Answer): void {
     const request = fromExchange(exchange.request)
     if (request === undefined) {
       this.respond(exchange, malformed)
@@ -202,7 +211,7 @@ export class Serving implements Acceptor, Host {
     const scope = LazyScope.make()
     const { deadlines } = this.parts.engine
     const fiber = this.fork(
-      this.parts.context,
+      under(this.parts.context, exchange.span),
       scope,
       decide(this.parts.hooks, request, answer._tag === "Agreement" ? answer : undefined)
     )
@@ -210,7 +219,11 @@ export class Serving implements Acceptor, Host {
     this.running.add(task)
     const interrupt = () => task.interrupt()
     // A page may take its time; who wants a WebSocket has openTimeout for all of it.
-    const entry: Entry = { dueAt: 0, place: -1, fire: interrupt }
+    const fire = () => {
+      exchange.because?.("timeout")
+      interrupt()
+    }
+    const entry: Entry = { dueAt: 0, place: -1, fire }
     if (exchange.isUpgrade) {
       this.undecided++
       deadlines.set(entry, deadlines.now() + this.parts.openTimeout)
@@ -234,7 +247,7 @@ export class Serving implements Acceptor, Host {
 
   /** Does what the hooks have decided; says whether that is a connection. */
   private follow(
-    exchange: Exchange,
+    exchange: Opening,
     answer: Answer,
     exit: Exit.Exit<Decision, HttpServerResponse>,
     scope: Scoped
@@ -282,7 +295,7 @@ export class Serving implements Acceptor, Host {
   }
 
   private accept(
-    exchange: Exchange,
+    exchange: Opening,
     agreement: Agreement,
     own: Context.Context<never>,
     scope: Scoped,
@@ -300,6 +313,7 @@ export class Serving implements Acceptor, Host {
       pingPayloads: framing.pingPayloads,
       deadlines: engine.deadlines,
       logs: engine.logs,
+      onRoundTrip: this.instruments.onRoundTrip,
       context: own,
       handshake: handshaken(request, response, agreement)
     })
@@ -310,7 +324,9 @@ export class Serving implements Acceptor, Host {
     this.running.add(handling)
     // A copy for each connection would be 0.8 kB, and most have nothing of their own.
     const context = own.unsafeMap.size === 0 ? this.parts.context : Context.merge(this.parts.context, own)
-    handling.start((handler) => this.fork(context, scope, handler))
+    const span = engine.spans?.connection("server", connection.id, connection.lifecycle, exchange.span)
+    const services = under(context, span)
+    handling.start((handler) => this.fork(services, scope, handler))
   }
 
   private say({ id }: LiveConnection, what: () => string): void {
@@ -330,6 +346,7 @@ export class Serving implements Acceptor, Host {
   left(handling: Handling): void {
     const { connection } = handling
     this.parts.registry.remove(connection)
+    this.instruments.closed(connection.lifecycle)
     this.say(connection, () => `is closed: ${connection.lifecycle.error().message}`)
     this.running.ended(handling)
   }

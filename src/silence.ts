@@ -5,24 +5,24 @@ export class Silence implements Entry {
   dueAt = 0
   place = -1
   private readonly cut: () => void
-  private readonly over: () => void
+  private readonly over: (isLate: boolean) => void
   private isOver = false
 
-  /** `over` is called once, whatever ends it. */
-  constructor(cut: () => void, over: () => void) {
+  /** `over` is called once, whatever ends it, and hears whether that is the time. */
+  constructor(cut: () => void, over: (isLate: boolean) => void) {
     this.cut = cut
     this.over = over
   }
 
   fire(): void {
-    this.end()
+    this.end(true)
     this.cut()
   }
 
   /** It has said something, or has gone. */
-  end(): void {
+  end(isLate = false): void {
     if (this.isOver) return
     this.isOver = true
-    this.over()
+    this.over(isLate)
   }
 }

@@ -3,6 +3,7 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
 import { makeEngine } from "../deadlines.js"
+import { observed, spanOf } from "../dialled.js"
 import { HandshakeError } from "../HandshakeError.js"
 import { InvalidUri } from "../InvalidUri.js"
 import { givenUpAfter } from "../openTimeout.js"
@@ -52,8 +53,8 @@ export const layer = (options: BrowserWebSocketOptions = {}): Layer.Layer<WebSoc
     const maxUnread = positive("maxUnread", options.maxUnread ?? defaultMaxUnread)
     return {
       capabilities: abilities,
-      connect: Effect.fn("WebSocketClient.connect")((input: string | URL, connecting: ConnectOptions = {}) =>
-        open({ ...options, maxUnread }, input, connecting)
+      connect: Effect.fn("WebSocketClient.connect", { kind: "client" })(
+        (input: string | URL, connecting: ConnectOptions = {}) => open({ ...options, maxUnread }, input, connecting)
       )
     }
   })
@@ -93,9 +94,11 @@ const open = (
         engine,
         refuse
       })
-      const connection = yield* Effect.onError(restore(givenUpAfter(timeout, dialling.opened, refuse)), () =>
+      const opening = restore(givenUpAfter(timeout, dialling.opened, refuse))
+      const connection = yield* Effect.onError(observed(engine, target, opening), () =>
         Effect.sync(() => dialling.letGo())
       )
+      connection.observe(engine, spanOf(engine))
       yield* Scope.addFinalizer(scope, connection.close())
       return connection
     })

@@ -4,10 +4,12 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import type { AnySpan } from "effect/Tracer"
 import { ConcurrencyError } from "../ConcurrencyError.js"
 import type { Connection } from "../Connection.js"
 import type { ConnectionClosed } from "../ConnectionClosed.js"
 import { connectionId } from "../connectionId.js"
+import type { Engine } from "../deadlines.js"
 import type { Message } from "../inbox.js"
 import type { Handshake, SendOptions } from "../liveConnection.js"
 import type { Close } from "../protocol/Frame.js"
@@ -45,6 +47,12 @@ export class BrowserConnection extends Receiving implements Connection, Target {
     this.target = parts.target
     this.lifecycle = new SocketLifecycle(parts)
     this[TypeId] = new Reading(this.lifecycle.inbox, this.lifecycle)
+  }
+
+  /** Counts and traces it until it is over. */
+  observe({ instruments, spans }: Engine, parent: AnySpan | undefined): void {
+    instruments("client").alone(this.lifecycle)
+    spans?.connection("client", this.id, this.lifecycle, parent)
   }
 
   /** The API tells no program what the headers are. */

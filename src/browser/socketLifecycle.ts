@@ -48,8 +48,10 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
   private cause: Protocol.Cause | undefined
   private failure: ConnectionClosed | undefined
   private readonly openedAt: number
-  private bytesReceived = 0
-  private bytesSent = 0
+  bytesReceived = 0
+  messagesReceived = 0
+  /** What counts as sent, beside what the runtime has of it. */
+  readonly outbox = { bytesSent: 0, messagesSent: 0, bufferedAmount: () => this.socket.bufferedAmount }
   private traffic: Traffic | undefined
   dueAt = Number.POSITIVE_INFINITY
   place = -1
@@ -80,6 +82,7 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
     } else if (this.inbox.isFull()) {
       this.fail(violation(CloseCode.PolicyViolation, `messages of ${maxUnread} bytes (maxUnread) wait to be taken`))
     } else {
+      this.messagesReceived++
       this.inbox.push(message)
       this.inbox.wake()
     }
@@ -127,7 +130,8 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
   put(message: Message): boolean {
     try {
       this.socket.send(typeof message === "string" ? message : ownMemory(message))
-      this.bytesSent += sizeOf(message)
+      this.outbox.bytesSent += sizeOf(message)
+      this.outbox.messagesSent++
       return true
     } catch (error) {
       // The API throws where there is no connection yet, and that is before us: whatever it is, this socket is of no use.
@@ -189,8 +193,9 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
   }
 
   private measure(): Traffic {
-    const { bytesReceived, bytesSent, openedAt, parts } = this
-    return { duration: Duration.millis(parts.engine.deadlines.now() - openedAt), bytesReceived, bytesSent }
+    const { bytesReceived, openedAt, outbox, parts } = this
+    const duration = Duration.millis(parts.engine.deadlines.now() - openedAt)
+    return { duration, bytesReceived, bytesSent: outbox.bytesSent }
   }
 
   /** How it ended; asked for when that is certain. */

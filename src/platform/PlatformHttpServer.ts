@@ -111,12 +111,14 @@ const make = (evaluate: LazyArg<Server>, options: Options) =>
     const scope = yield* Effect.scope
     const host = yield* makeHost(options)
     const port = new Port()
+    const unwatch = host.engine.instruments("server").watch(host.registry.each)
     const listening = yield* Scope.make()
     // The whole order of stopping, in one finalizer: what node's server would wait for has ended when it closes.
     yield* Scope.addFinalizerExit(scope, (exit) =>
       port.stop.pipe(
         Effect.zipRight(Effect.sync(() => port.cut())),
         Effect.zipRight(Effect.sync(() => host.engine.deadlines.stop())),
+        Effect.zipRight(Effect.sync(unwatch)),
         Effect.zipRight(Scope.close(listening, exit))
       )
     )

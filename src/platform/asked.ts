@@ -58,6 +58,8 @@ export class Asked implements Task {
   private isOpen = false
   /** There is, or was, a connection instead of an answer. */
   private isTaken = false
+  /** Its answer is one that whoever does handshakes has counted. */
+  private isCounted = false
   /** Ends the connection that the route was given, and waits for that. */
   private leave: (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<unknown> = () => Effect.void
   private readonly entry: Entry = { dueAt: 0, place: -1, fire: () => this.cut() }
@@ -108,10 +110,19 @@ export class Asked implements Task {
   }
 
   private answered(): void {
+    if (this.exchange.isUpgrade && !this.isTaken && !this.isCounted && !this.isAnswered) this.count()
     this.isAnswered = true
     // Nobody waits for it: platform would, without end, for an answer to a peer that has gone. It has been interrupted by then.
     process.nextTick(() => this.response.end())
     this.settle()
+  }
+
+  /** The route's own answer to a request for a WebSocket, as to one without a user. */
+  private count(): void {
+    const { statusCode, writableFinished } = this.response
+    const instruments = this.application.host.engine.instruments("server")
+    if (writableFinished) instruments.handshake("rejected", statusCode)
+    else instruments.handshake("aborted")
   }
 
   private settle(): void {
@@ -211,7 +222,10 @@ export class Asked implements Task {
           this.answered()
           return this.exchange.accept(head)
         },
-        respond: (response) => over(refusal(response)),
+        respond: (response) => {
+          this.isCounted = true
+          over(refusal(response))
+        },
         onSent: undefined,
         abort: () => {
           this.exchange.abort()
