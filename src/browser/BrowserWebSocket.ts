@@ -8,12 +8,14 @@ import { InvalidUri } from "../InvalidUri.js"
 import { givenUpAfter } from "../openTimeout.js"
 import * as uri from "../protocol/uri.js"
 import { milliseconds, positive, resolve } from "../settings.js"
+import { defaultMaxUnread } from "../socketLifecycle.js"
 import { type ConnectError, type ConnectOptions, defaultOpenTimeout, WebSocketClient } from "../WebSocketClient.js"
 import { abilities } from "./abilities.js"
 import { type Attempt, Dialling } from "./dialling.js"
 import { refusedOption } from "./refusedOptions.js"
 import type { WebSocketConstructor } from "./whatwg.js"
 
+export { defaultMaxUnread } from "../socketLifecycle.js"
 export type { WebSocketConstructor, WebSocketLike } from "./whatwg.js"
 
 /** How a browser's client works. */
@@ -26,8 +28,6 @@ export interface BrowserWebSocketOptions {
    */
   readonly maxUnread?: number | undefined
 }
-
-export const defaultMaxUnread = 67_108_864
 
 /**
  * A client over the WebSocket API that browsers have, and Node (from 22 on),
