@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
+import { wholeMessages } from "../capabilities.js"
 import { makeEngine } from "../deadlines.js"
 import { HandshakeError } from "../HandshakeError.js"
 import { InvalidUri } from "../InvalidUri.js"
@@ -10,7 +11,6 @@ import * as uri from "../protocol/uri.js"
 import { milliseconds, positive, resolve } from "../settings.js"
 import { defaultMaxUnread } from "../socketLifecycle.js"
 import { type ConnectError, type ConnectOptions, defaultOpenTimeout, WebSocketClient } from "../WebSocketClient.js"
-import { abilities } from "./abilities.js"
 import { type Attempt, Dialling } from "./dialling.js"
 import { refusedOption } from "./refusedOptions.js"
 import type { WebSocketConstructor } from "./whatwg.js"
@@ -51,7 +51,7 @@ export const layer = (options: BrowserWebSocketOptions = {}): Layer.Layer<WebSoc
   Layer.sync(WebSocketClient, () => {
     const maxUnread = positive("maxUnread", options.maxUnread ?? defaultMaxUnread)
     return {
-      capabilities: abilities,
+      capabilities: wholeMessages,
       connect: Effect.fn("WebSocketClient.connect")((input: string | URL, connecting: ConnectOptions = {}) =>
         open({ ...options, maxUnread }, input, connecting)
       )

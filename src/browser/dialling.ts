@@ -1,12 +1,13 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { wholeMessages } from "../capabilities.js"
 import type { HandshakeError, Reason } from "../HandshakeError.js"
 import type { Handshake } from "../liveConnection.js"
 import { noSubprotocol } from "../protocol/Handshake.js"
 import { parseExtensions } from "../protocol/headers.js"
 import { type Carried, SocketConnection } from "../socketConnection.js"
 import { TransportError } from "../TransportError.js"
-import { abilities, noPings } from "./abilities.js"
+import { Unsupported } from "../Unsupported.js"
 import { Listened, type WebSocketConstructor, type WebSocketLike } from "./whatwg.js"
 
 /** A connection that is being opened. */
@@ -19,6 +20,11 @@ export interface Attempt extends Pick<Carried, "limits" | "engine" | "peer"> {
   readonly target: string
   readonly refuse: (reason: Reason) => HandshakeError
 }
+
+const noPings = new Unsupported({
+  operation: "ping",
+  problem: "a browser lets no program send pings or pongs. Send a message of your own, and wait for its answer."
+})
 
 type Failure = HandshakeError | TransportError
 
@@ -94,7 +100,7 @@ export class Dialling {
       engine,
       peer,
       role: "client",
-      capabilities: abilities,
+      capabilities: wholeMessages,
       handshake: () => handshakeOf(listened.socket, target),
       noPings
     })
