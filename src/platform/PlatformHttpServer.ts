@@ -174,7 +174,8 @@ type Given = Scope.Scope | ConnectionRegistry | Stopping
  * Request and answer are checked and negotiated as a `WebSocketServer` does;
  * a request that is none for a WebSocket gets 426, and so on. The handler runs
  * in a fiber of its own, which can be interrupted, with the services of the
- * route and a `Scope` that ends with the connection. Its end decides the close
+ * route, its loggers, log annotations and other `FiberRef`s, and a `Scope`
+ * that ends with the connection. Its end decides the close
  * code: 1000 when it returns, 1001 when it is interrupted, as when the server
  * stops, 1011 when it fails or dies.
  *

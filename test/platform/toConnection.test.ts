@@ -140,6 +140,7 @@ describe("a platform's socket as a connection", () => {
       gives("one", Buffer.from([2]), Uint8Array.of(3).buffer, Uint8Array.of(0, 4).subarray(1))
       const all = yield* connection.receiveAll
       assert.deepStrictEqual(all, ["one", Uint8Array.of(2), Uint8Array.of(3), Uint8Array.of(4)])
+      assert.isFalse(all.some(Buffer.isBuffer))
     })
   )
 
