@@ -6,7 +6,6 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
-import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -31,7 +30,7 @@ import { fromExchange, toResponse } from "./requestHook.js"
 import { Deciding, type Drain, Running, Sending } from "./running.js"
 import { withScope } from "./scopedContext.js"
 import type { Settings } from "./settings.js"
-import { Silence } from "./silence.js"
+import { Silences } from "./silence.js"
 import type { Acceptor, Exchange, Request, Response, ResponseHead } from "./Transport.js"
 
 /** A server at work: from what a listener hears to handlers that run, and back to nothing when it stops. */
@@ -81,11 +80,7 @@ export class Serving implements Acceptor, Host {
   /** What hooks and handlers run with. */
   private readonly handlerRefs: FiberRefs.FiberRefs
   private readonly running = new Running()
-  /** Peers that have connected and said nothing yet. */
-  private silent = 0
-  private readonly heard = () => {
-    this.silent--
-  }
+  private readonly silences: Silences
   /** Requests for a WebSocket about which hooks decide now. */
   private undecided = 0
   private readonly admission: Admission
@@ -99,25 +94,13 @@ export class Serving implements Acceptor, Host {
       fiberRef: FiberRef.currentScheduler,
       value: handlerScheduler
     })
+    this.silences = new Silences(parts.engine.deadlines, parts)
     this.admission = new Admission(parts.limits, parts.engine.deadlines)
     this.hasHooks = Object.values(parts.hooks).some((hook) => hook !== undefined)
   }
 
-  arrived(cut: () => void, wasAnswered = false): () => void {
-    // Who comes on top of as many as may be silent at a time is not worth an answer: it has asked nothing.
-    if (!wasAnswered && this.silent >= this.parts.maxHandshakes) {
-      cut()
-      return () => {}
-    }
-    const { deadlines } = this.parts.engine
-    // Connections that are kept for a while take no place from others.
-    if (!wasAnswered) this.silent++
-    const silence = new Silence(cut, wasAnswered ? constVoid : this.heard)
-    deadlines.set(silence, deadlines.now() + this.parts.openTimeout)
-    return () => {
-      deadlines.remove(silence)
-      silence.end()
-    }
+  arrived(cut: () => void, wasAnswered?: boolean): () => void {
+    return this.silences.arrived(cut, wasAnswered)
   }
 
   exchange(exchange: Exchange): void {

@@ -16,7 +16,7 @@ import { type Acceptor, type Address, Listener } from "../Transport.js"
 import { addressOf, unixAddress } from "./addresses.js"
 import * as exchange from "./exchange.js"
 import * as NodeDeflate from "./NodeDeflate.js"
-import { Peers, TlsPeers } from "./peers.js"
+import { watched } from "./peers.js"
 import { reveal } from "./reveal.js"
 import { nodeOptions, TlsContext } from "./TlsContext.js"
 
@@ -197,19 +197,15 @@ const served = (server: HttpServer | HttpsServer, acceptor: Acceptor): Effect.Ef
   Effect.acquireRelease(
     Effect.sync(() => {
       server.maxHeadersCount = 0
-      const peers = server instanceof HttpsServer ? new TlsPeers(acceptor) : new Peers(acceptor)
-      server.on("connection", (socket: Socket) => peers.add(socket))
-      if (peers instanceof TlsPeers) server.on("secureConnection", (socket: Socket) => peers.addSecure(socket))
+      const peers = watched(server, acceptor)
       server.on("request", (message, response) => {
         const { socket } = message
-        peers.heard(socket)
         exchange.track(message, response)
         response.on("close", () => {
           if (!exchange.isAnswering(socket)) peers.answered(socket)
         })
         acceptor.exchange(exchange.plain(message, response))
       })
-      server.on("upgrade", (_, socket: Socket) => peers.heard(socket))
       server.on("upgrade", upgraded(acceptor))
       server.on("clientError", (error, socket) => {
         // Behind what is left of an earlier answer ours would be taken for a part of it.

@@ -26,6 +26,7 @@ import * as Handshake from "../Handshake.js"
 import * as NodeDeflate from "../node/NodeDeflate.js"
 import type { DrainOptions } from "../running.js"
 import { milliseconds } from "../settings.js"
+import { Silences } from "../silence.js"
 import type { ServerHooks, ServerSettings, Stopping } from "../WebSocketServer.js"
 import { Application, type Host, partsOf } from "./application.js"
 import { find, type Run } from "./asked.js"
@@ -43,7 +44,12 @@ export interface UpgradeOptions
     Pick<ServerHooks, "selectSubprotocol"> {}
 
 /** Where an HTTP server listens, and what holds for all of its routes. */
-export interface Options extends ListenOptions {
+export interface Options extends ListenOptions, Pick<ServerSettings, "maxHandshakes"> {
+  /**
+   * How long a peer may take from connecting to the end of its request, TLS included, before it is cut: 10 seconds.
+   * Between two requests node's own `keepAliveTimeout` and `headersTimeout` hold.
+   */
+  readonly openTimeout?: Duration.DurationInput | undefined
   /** What every upgrade has unless its route says otherwise, and what platform's own `HttpServerRequest.upgrade` has. */
   readonly upgrades?: UpgradeOptions | undefined
   /** Drains connections when the server stops, as `WebSocketServer`'s option does, instead of interrupting their handlers at once. */
@@ -60,21 +66,24 @@ export const defaults = { answerTimeout: "10 seconds" } as const
 /** It is loaded when a server is made: what else is in this room works without the package. */
 const platformNode = Effect.promise(() => import("@effect/platform-node/NodeHttpServer"))
 
-const makeHost = (options: Options): Effect.Effect<Host> =>
+const makeHost = (options: Options) =>
   Effect.gen(function* () {
     // What cannot be is said now, and not to the first peer.
     const deflate = (yield* Deflate.Deflate) ?? NodeDeflate.service
-    partsOf({ ...options.upgrades, drain: options.drain }, deflate)
-    return {
-      engine: yield* makeEngine,
+    const { drain, maxHandshakes, openTimeout, upgrades } = options
+    const limits = partsOf({ ...upgrades, drain, maxHandshakes, openTimeout }, deflate)
+    const engine = yield* makeEngine
+    const host: Host = {
+      engine,
       framing: yield* Framing.Framing,
       deflate,
       handshake: yield* Handshake.Handshake,
       registry: unsafeMake(),
-      drain: options.drain,
+      drain,
       answerTimeout: milliseconds("answerTimeout", options.answerTimeout ?? defaults.answerTimeout),
-      upgrades: options.upgrades
+      upgrades
     }
+    return { host, silences: new Silences(engine.deadlines, limits) }
   })
 
 /** Gives requests an upgrade of ours, and counts their routes until the scopes of these are closed. */
@@ -109,8 +118,8 @@ const make = (evaluate: LazyArg<Server>, options: Options) =>
   Effect.gen(function* () {
     const platform = yield* platformNode
     const scope = yield* Effect.scope
-    const host = yield* makeHost(options)
-    const port = new Port()
+    const { host, silences } = yield* makeHost(options)
+    const port = new Port(silences)
     const listening = yield* Scope.make()
     // The whole order of stopping, in one finalizer: what node's server would wait for has ended when it closes.
     yield* Scope.addFinalizerExit(scope, (exit) =>
@@ -120,7 +129,7 @@ const make = (evaluate: LazyArg<Server>, options: Options) =>
         Effect.zipRight(Scope.close(listening, exit))
       )
     )
-    const { upgrades, drain, answerTimeout, ...place } = options
+    const { upgrades, drain, answerTimeout, openTimeout, maxHandshakes, ...place } = options
     const server = yield* Scope.extend(
       platform.make(() => port.hear(evaluate()), place),
       listening
