@@ -64,6 +64,10 @@ const nameOf = ({ method, target, peer: { remote } }: Request): string => {
   return `${method} ${printable(target.replace(/[?#].*$/s, ""))} from ${from}`
 }
 
+/** Services and those of one request. A copy for each connection would be 0.8 kB, and most have nothing of their own. */
+const added = (all: Context.Context<never>, own: Context.Context<never> | undefined): Context.Context<never> =>
+  own === undefined || own.unsafeMap.size === 0 ? all : Context.merge(all, own)
+
 type Scoped = ReturnType<typeof LazyScope.make>
 type Answer = ReturnType<Handshake.Service["answer"]>
 
@@ -155,7 +159,7 @@ export class Serving implements Acceptor, Host {
     } else if (this.hasHooks) {
       this.ask(exchange, answer)
     } else if (answer._tag === "Agreement") {
-      this.accept(exchange, answer, exchange.services ?? Context.empty(), LazyScope.make(), key)
+      this.accept(exchange, answer, Context.empty(), LazyScope.make(), key)
     }
   }
 
@@ -185,7 +189,7 @@ export class Serving implements Acceptor, Host {
     const scope = LazyScope.make()
     const { deadlines } = this.parts.engine
     const fiber = this.fork(
-      this.parts.context,
+      added(this.parts.context, exchange.services),
       scope,
       decide(this.parts.hooks, request, answer._tag === "Agreement" ? answer : undefined)
     )
@@ -267,13 +271,14 @@ export class Serving implements Acceptor, Host {
   private accept(
     exchange: Exchange,
     agreement: Agreement,
-    own: Context.Context<never>,
+    given: Context.Context<never>,
     scope: Scoped,
     key: string | undefined
   ): void {
     const { engine, framing, registry, settings } = this.parts
     const { request } = exchange
     const response = this.complete(agreement.response)
+    const own = exchange.services === undefined ? given : added(exchange.services, given)
     const connection = new LiveConnection({
       role: "server",
       stream: exchange.accept(response),
@@ -291,8 +296,7 @@ export class Serving implements Acceptor, Host {
     this.say(connection, () => `is open: ${nameOf(request)}`)
     const handling = new Handling(this, connection, scope, exchange.over)
     this.running.add(handling)
-    // A copy for each connection would be 0.8 kB, and most have nothing of their own.
-    const context = own.unsafeMap.size === 0 ? this.parts.context : Context.merge(this.parts.context, own)
+    const context = added(this.parts.context, own)
     handling.start((handler) => this.fork(context, scope, handler))
   }
 

@@ -14,6 +14,7 @@ import { ListenError } from "../ListenError.js"
 import { maxTarget } from "../protocol/Handshake.js"
 import { type Acceptor, type Address, Listener } from "../Transport.js"
 import { addressOf, unixAddress } from "./addresses.js"
+import { claim } from "./claim.js"
 import * as exchange from "./exchange.js"
 import * as NodeDeflate from "./NodeDeflate.js"
 import { watched } from "./peers.js"
@@ -130,12 +131,14 @@ export const merge = <Listeners extends ReadonlyArray<AnyListener>>(
  * Takes connections from a server of the user's: the upgrades of an HTTP(S)
  * server, whose other requests stay with it, or all connections of a TCP or
  * TLS server. It is theirs to start and to stop; with this layer's scope only
- * our listeners leave it, behind the connections.
+ * our listeners leave it, behind the connections. One that another of our
+ * servers has at the time is a `ListenError`.
  */
 export const fromServer = (server: HttpServer | HttpsServer | NetServer | TlsServer): Layer.Layer<Listener> =>
   layerOf({
     listen: (acceptor) =>
       Effect.gen(function* () {
+        yield* claim(server)
         if (server instanceof HttpServer || server instanceof HttpsServer) {
           const onUpgrade = upgraded(acceptor)
           yield* held(

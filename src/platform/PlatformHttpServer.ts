@@ -5,7 +5,7 @@ import type { Default } from "@effect/platform/HttpApp"
 import type { HttpMiddleware } from "@effect/platform/HttpMiddleware"
 import type { HttpPlatform } from "@effect/platform/HttpPlatform"
 import * as HttpServer from "@effect/platform/HttpServer"
-import type { ServeError } from "@effect/platform/HttpServerError"
+import { ServeError } from "@effect/platform/HttpServerError"
 import { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import type { HttpServerResponse } from "@effect/platform/HttpServerResponse"
 import type { NodeContext } from "@effect/platform-node/NodeContext"
@@ -23,6 +23,7 @@ import * as Deflate from "../Deflate.js"
 import { makeEngine } from "../deadlines.js"
 import * as Framing from "../Framing.js"
 import * as Handshake from "../Handshake.js"
+import { claim } from "../node/claim.js"
 import * as NodeDeflate from "../node/NodeDeflate.js"
 import type { DrainOptions } from "../running.js"
 import { milliseconds } from "../settings.js"
@@ -130,8 +131,12 @@ const make = (evaluate: LazyArg<Server>, options: Options) =>
       )
     )
     const { upgrades, drain, answerTimeout, openTimeout, maxHandshakes, ...place } = options
+    const given = evaluate()
     const server = yield* Scope.extend(
-      platform.make(() => port.hear(evaluate()), place),
+      Effect.zipRight(
+        Effect.mapError(claim(given), (cause) => new ServeError({ cause })),
+        platform.make(() => port.hear(given), place)
+      ),
       listening
     )
     return Context.make(
@@ -145,7 +150,8 @@ const make = (evaluate: LazyArg<Server>, options: Options) =>
  * `node:https`, whose requests for a WebSocket go to the same router as all
  * others. Its registry has the connections of all routes.
  *
- * It listens, answers and fails as `NodeHttpServer.layerServer`. When its
+ * It listens, answers and fails as `NodeHttpServer.layerServer`; with
+ * `ServeError` too where another of our servers has node's. When its
  * scope closes it refuses whatever is asked, closes all connections at the
  * same time with 1001, each within its `closeTimeout`, and waits for answers
  * to plain requests, within `answerTimeout`; then it stops listening.
