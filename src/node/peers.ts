@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from "node:http"
-import { Server as HttpsServer } from "node:https"
+import type { Server as HttpsServer } from "node:https"
 import type { Socket } from "node:net"
+import { Server as TlsServer } from "node:tls"
 import { type Member, Roster } from "../roster.js"
 import type { Acceptor } from "../Transport.js"
 
@@ -118,7 +119,8 @@ export class TlsPeers extends Peers {
 
 /** Watches over a server's peers until their first requests are there, which it hears of as well. */
 export const watched = (server: HttpServer | HttpsServer, acceptor: Watch): Peers => {
-  const peers = server instanceof HttpsServer ? new TlsPeers(acceptor) : new Peers(acceptor)
+  // Also one of HTTP/2 that speaks HTTP/1.1, too.
+  const peers = server instanceof TlsServer ? new TlsPeers(acceptor) : new Peers(acceptor)
   server.on("connection", (socket: Socket) => peers.add(socket))
   if (peers instanceof TlsPeers) server.on("secureConnection", (socket: Socket) => peers.addSecure(socket))
   server.on("request", ({ socket }) => peers.heard(socket))

@@ -82,6 +82,7 @@ export class SocketCarrier implements MessageSocket {
 
   letGo(): void {
     this.isOpen = false
+    this.bufferedAmount = 0
     this.listener = undefined
     // Who writes is interrupted behind the run: platform's writers wait for a stream that still runs.
     this.running?.unsafeInterruptAsFork(FiberId.none)

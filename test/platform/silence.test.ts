@@ -1,12 +1,14 @@
-import { createServer, type ServerResponse } from "node:http"
+import { createServer, type Server, type ServerResponse } from "node:http"
+import { createSecureServer as createHttp2Server } from "node:http2"
 import { createServer as createSecureServer } from "node:https"
 import { HttpRouter, HttpServer, HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Schedule } from "effect"
+import { Cause, Effect, Exit, Fiber } from "effect"
 import { PlatformHttpServer } from "effect-websockets/platform"
 import {
   certificate,
   connect,
+  cut,
   echo,
   eventually,
   frame,
@@ -14,6 +16,7 @@ import {
   leavesNothing,
   type Peer,
   rawConnect,
+  rawDripping,
   rawTls,
   requestText
 } from "./support.js"
@@ -24,11 +27,6 @@ const app = HttpRouter.empty.pipe(
   HttpRouter.get("/page", HttpServerResponse.text("page")),
   HttpRouter.get("/", PlatformHttpServer.upgrade(echo))
 )
-
-const cut = (peer: Peer) =>
-  Effect.map(peer.rest, ({ bytes, ending }) => {
-    assert.deepStrictEqual([bytes.length, ending === "end" || ending === "ECONNRESET"], [0, true])
-  })
 
 const page = "GET /page HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -63,14 +61,7 @@ describe("H3: a peer of a server with routes", () => {
       Effect.gen(function* () {
         const { port, ws } = yield* launch(HttpServer.serve(app), { openTimeout: "600 millis", maxHandshakes: 1 })
         const begun = performance.now()
-        const slow = yield* rawConnect(port)
-        yield* slow.write("GET / HTTP/1.1\r\nX: ")
-        const dripping = yield* Effect.fork(
-          Effect.repeat(slow.write("x"), {
-            schedule: Schedule.spaced("5 millis"),
-            while: () => slow.ending === undefined
-          })
-        )
+        const { slow, dripping } = yield* rawDripping(port)
         yield* Effect.flatMap(rawConnect(port), cut)
         assert.isUndefined(slow.ending)
         yield* cut(slow)
@@ -128,6 +119,21 @@ describe("H3: a peer of a server with routes", () => {
         yield* eventually(() => waiting.length === 1)
         for (const response of waiting) response.end("mine")
         assert.match(yield* peer.head, /^HTTP\/1\.1 200 /)
+      })
+    )
+  )
+
+  it.live("is heard on a server of HTTP/2 that speaks HTTP/1.1 too", () =>
+    leavesNothing(
+      Effect.gen(function* () {
+        const pair = yield* certificate
+        const make = () => createHttp2Server({ ...pair, allowHTTP1: true }) as unknown as Server
+        const { port } = yield* launch(HttpServer.serve(app), { openTimeout: "300 millis" }, make)
+        const open = yield* rawTls({ port })
+        yield* Effect.zipRight(open.write(requestText()), open.head)
+        yield* Effect.flatMap(rawTls({ port }), cut)
+        yield* open.write(frame(1, "still there?"))
+        assert.strictEqual((yield* open.take(14)).toString("latin1", 2), "still there?")
       })
     )
   )
