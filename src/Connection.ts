@@ -48,7 +48,7 @@ export interface Connection {
   readonly id: number
   readonly role: Role
   readonly handshake: Handshake
-  /** What it can do that not every runtime can: everything, except over a browser's WebSocket. */
+  /** What it can do that not every runtime can: everything, except over what carries whole messages, as a browser's WebSocket. */
   readonly capabilities: Capabilities
   /**
    * What the server's request hook gave this connection, as a principal or the parameters of a route: for whoever

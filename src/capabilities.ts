@@ -32,3 +32,16 @@ export const everything: Capabilities = {
   closeCodes: true,
   cut: true
 }
+
+/** Of a connection over a socket that carries whole messages and closes by itself, as a browser's WebSocket. */
+export const wholeMessages: Capabilities = {
+  ping: false,
+  headers: false,
+  extensions: false,
+  redirects: false,
+  refusals: false,
+  fragments: false,
+  pauseReading: false,
+  closeCodes: false,
+  cut: false
+}

@@ -6,7 +6,6 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
-import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -33,7 +32,7 @@ import { fromExchange, toResponse } from "./requestHook.js"
 import { Deciding, type Drain, Running, Sending } from "./running.js"
 import { withScope } from "./scopedContext.js"
 import type { Settings } from "./settings.js"
-import { Silence } from "./silence.js"
+import { Silences } from "./silence.js"
 import { under } from "./spans.js"
 import type { Acceptor, Exchange, Request, Response, ResponseHead } from "./Transport.js"
 
@@ -68,6 +67,10 @@ const nameOf = ({ method, target, peer: { remote } }: Request): string => {
   return `${method} ${printable(target.replace(/[?#].*$/s, ""))} from ${from}`
 }
 
+/** Services and those of one request. A copy for each connection would be 0.8 kB, and most have nothing of their own. */
+const added = (all: Context.Context<never>, own: Context.Context<never> | undefined): Context.Context<never> =>
+  own === undefined || own.unsafeMap.size === 0 ? all : Context.merge(all, own)
+
 type Scoped = ReturnType<typeof LazyScope.make>
 type Answer = ReturnType<Handshake.Service["answer"]>
 
@@ -84,12 +87,7 @@ export class Serving implements Acceptor, Host {
   /** What hooks and handlers run with. */
   private readonly handlerRefs: FiberRefs.FiberRefs
   private readonly running = new Running()
-  /** Peers that have connected and said nothing yet. */
-  private silent = 0
-  private readonly heard = (isLate: boolean) => {
-    this.silent--
-    if (isLate) this.instruments.handshake("timeout")
-  }
+  private readonly silences: Silences
   /** Requests for a WebSocket about which hooks decide now. */
   private undecided = 0
   private readonly admission: Admission
@@ -106,25 +104,12 @@ export class Serving implements Acceptor, Host {
     })
     this.admission = new Admission(parts.limits, parts.engine.deadlines)
     this.instruments = parts.engine.instruments("server")
+    this.silences = new Silences(parts.engine.deadlines, parts, (outcome) => this.instruments.handshake(outcome))
     this.hasHooks = Object.values(parts.hooks).some((hook) => hook !== undefined)
   }
 
-  arrived(cut: () => void, wasAnswered = false): () => void {
-    // Who comes on top of as many as may be silent at a time is not worth an answer: it has asked nothing.
-    if (!wasAnswered && this.silent >= this.parts.maxHandshakes) {
-      this.instruments.handshake("failed")
-      cut()
-      return () => {}
-    }
-    const { deadlines } = this.parts.engine
-    // Connections that are kept for a while take no place from others.
-    if (!wasAnswered) this.silent++
-    const silence = new Silence(cut, wasAnswered ? constVoid : this.heard)
-    deadlines.set(silence, deadlines.now() + this.parts.openTimeout)
-    return () => {
-      deadlines.remove(silence)
-      silence.end()
-    }
+  arrived(cut: () => void, wasAnswered?: boolean): () => void {
+    return this.silences.arrived(cut, wasAnswered)
   }
 
   exchange(exchange: Exchange): void {
@@ -181,7 +166,7 @@ export class Serving implements Acceptor, Host {
     } else if (this.hasHooks) {
       this.ask(exchange, answer)
     } else if (answer._tag === "Agreement") {
-      this.accept(exchange, answer, exchange.services ?? Context.empty(), LazyScope.make(), key)
+      this.accept(exchange, answer, Context.empty(), LazyScope.make(), key)
     }
   }
 
@@ -211,7 +196,7 @@ export class Serving implements Acceptor, Host {
     const scope = LazyScope.make()
     const { deadlines } = this.parts.engine
     const fiber = this.fork(
-      under(this.parts.context, exchange.span),
+      under(added(this.parts.context, exchange.services), exchange.span),
       scope,
       decide(this.parts.hooks, request, answer._tag === "Agreement" ? answer : undefined)
     )
@@ -297,13 +282,14 @@ export class Serving implements Acceptor, Host {
   private accept(
     exchange: Opening,
     agreement: Agreement,
-    own: Context.Context<never>,
+    given: Context.Context<never>,
     scope: Scoped,
     key: string | undefined
   ): void {
     const { engine, framing, registry, settings } = this.parts
     const { request } = exchange
     const response = this.complete(agreement.response)
+    const own = exchange.services === undefined ? given : added(exchange.services, given)
     const connection = new LiveConnection({
       role: "server",
       stream: exchange.accept(response),
@@ -322,11 +308,9 @@ export class Serving implements Acceptor, Host {
     this.say(connection, () => `is open: ${nameOf(request)}`)
     const handling = new Handling(this, connection, scope, exchange.over)
     this.running.add(handling)
-    // A copy for each connection would be 0.8 kB, and most have nothing of their own.
-    const context = own.unsafeMap.size === 0 ? this.parts.context : Context.merge(this.parts.context, own)
     const span = engine.spans?.connection("server", connection.id, connection.lifecycle, exchange.span)
-    const services = under(context, span)
-    handling.start((handler) => this.fork(services, scope, handler))
+    const context = under(added(this.parts.context, own), span)
+    handling.start((handler) => this.fork(context, scope, handler))
   }
 
   private say({ id }: LiveConnection, what: () => string): void {

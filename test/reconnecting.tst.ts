@@ -1,7 +1,7 @@
 import { Context, Data, Effect, Schedule, type Scope, type Stream } from "effect"
 import {
   type ConcurrencyError,
-  type Connection,
+  Connection,
   type ConnectionClosed,
   type HandshakeError,
   type InvalidUri,
@@ -35,6 +35,38 @@ describe("C7: run", () => {
     expect(Reconnecting.run(uri, handler)).type.toBe<Effect.Effect<void, Lost, Client>>()
   })
 
+  it("infers the connection of an inline handler, and needs what that needs", () => {
+    const program = Reconnecting.run(uri, (connection) => {
+      expect(connection).type.toBe<Connection.Connection>()
+      return Effect.zipRight(Tokens, Effect.fail(new Bored()))
+    })
+    expect(program).type.toBe<Effect.Effect<void, Lost | Bored, Client | Tokens>>()
+  })
+
+  it("takes a handler that is data-first or piped, as a server does", () => {
+    const handle = (_: Connection.Message) => Effect.fail(new Bored())
+    expect(Reconnecting.run(uri, Connection.runForEach(handle))).type.toBe<
+      Effect.Effect<void, Lost | Bored | ConcurrencyError, Client>
+    >()
+    expect(Reconnecting.run).type.not.toBeCallableWith(uri, (_: Connection.Connection) => "no effect")
+    expect(Reconnecting.run).type.not.toBeCallableWith(uri)
+    expect(Reconnecting.run).type.not.toBeCallableWith(uri, (_: string) => Effect.void)
+  })
+
+  it("takes a URI, or an Effect of one with options, and nothing else", () => {
+    const withOptions = Effect.succeed([uri, { headers: { authorization: "x" } }] as const)
+    expect(Reconnecting.run).type.toBeCallableWith(withOptions, bore)
+    expect(Reconnecting.run).type.toBeCallableWith(new URL(uri), bore)
+    expect(Reconnecting.run).type.not.toBeCallableWith(Effect.succeed(80), bore)
+    expect(Reconnecting.run).type.not.toBeCallableWith([uri, {}], bore)
+  })
+
+  it("is no program without a client, and without what its target needs", () => {
+    const program = Reconnecting.run(target, ({ closed }) => closed)
+    expect(program).type.not.toBeAssignableTo<Effect.Effect<void, unknown, Client>>()
+    expect(program).type.not.toBeAssignableTo<Effect.Effect<void, unknown, Tokens>>()
+  })
+
   it("asks isTransient about the target's failures too, which adds no error", () => {
     const program = Reconnecting.run(target, ({ closed }) => closed, {
       isTransient: (error) => error._tag === "NoToken" || Reconnecting.isTransient(error)
@@ -45,6 +77,12 @@ describe("C7: run", () => {
   it("takes a schedule for any error, and needs what that needs", () => {
     const program = Reconnecting.run(uri, ({ closed }) => closed, { schedule: Schedule.spaced("1 second") })
     expect(program).type.toBe<Effect.Effect<void, Lost, Client>>()
+    const schedule = Schedule.tapOutput(Schedule.forever, () => Tokens)
+    expect(Reconnecting.run(uri, ({ closed }) => closed, { schedule })).type.toBe<
+      Effect.Effect<void, Lost, Client | Tokens>
+    >()
+    const forNumbers = Schedule.recurWhile((error: number) => error > 1)
+    expect(Reconnecting.run).type.not.toBeCallableWith(uri, bore, { schedule: forNumbers })
   })
 })
 

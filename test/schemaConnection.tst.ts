@@ -1,4 +1,15 @@
-import { type Channel, type Chunk, Context, Effect, ParseResult, Schema, type Scope, type Stream } from "effect"
+import {
+  type Channel,
+  type Chunk,
+  Context,
+  Effect,
+  type Layer,
+  Match,
+  ParseResult,
+  Schema,
+  type Scope,
+  type Stream
+} from "effect"
 import {
   type AskTimeout,
   type ConcurrencyError,
@@ -9,7 +20,9 @@ import {
   Protocol,
   Resume,
   SchemaConnection,
-  type WebSocketClient
+  type Transport,
+  type WebSocketClient,
+  WebSocketServer
 } from "effect-websockets"
 import { describe, expect, it } from "tstyche"
 
@@ -70,6 +83,59 @@ describe("D11: a protocol gives each end its types", () => {
     expect(run).type.toBe<Effect.Effect<void, Receiving | DecodeError | "no", Counter>>()
   })
 
+  it("messages narrow by their tags, and to nothing where all are dealt with", () => {
+    SchemaConnection.runForEach(server, (message) => {
+      if (message._tag === "Say") {
+        expect(message.at).type.toBe<Date>()
+        expect(message).type.not.toHaveProperty("id")
+        return server.send({ _tag: "Said", text: message.text })
+      }
+      expect(message).type.toBe<{ readonly _tag: "Who"; readonly id: number }>()
+      return server.send({ _tag: "Names", to: message.id, names: [] })
+    })
+    const handling = Match.type<Effect.Effect.Success<typeof server.receive>>().pipe(
+      Match.tag("Say", ({ text }) => text),
+      Match.tag("Who", ({ id }) => id),
+      Match.exhaustive
+    )
+    expect<ReturnType<typeof handling>>().type.toBe<string | number>()
+  })
+
+  it("what is written may be another type than what is on the wire, either way", () => {
+    const Amount = Schema.Struct({ cents: Schema.NumberFromString, at: Schema.optional(Schema.DateFromNumber) })
+    expect<typeof Amount.Encoded>().type.toBe<{ readonly cents: string; readonly at?: number | undefined }>()
+    const bank = SchemaConnection.server(connection, Protocol.make({ client: Amount, server: Schema.BigInt }))
+    expect(bank.receive).type.toBe<
+      Effect.Effect<{ readonly cents: number; readonly at?: Date | undefined }, Receiving | DecodeError>
+    >()
+    expect(bank.send(1n)).type.toBe<Effect.Effect<void, Sending>>()
+    expect(bank.send).type.not.toBeCallableWith("1")
+    const customer = SchemaConnection.client(connection, Protocol.make({ client: Amount, server: Schema.BigInt }))
+    expect(customer.send).type.toBeCallableWith({ cents: 5 })
+    expect(customer.send).type.not.toBeCallableWith({ cents: "5" })
+    expect<Effect.Effect.Success<typeof customer.receive>>().type.toBe<bigint>()
+  })
+
+  it("is made of any Schema<A, I, R>, also in code that is generic in it", () => {
+    const typed = <A, I, R>(schema: Schema.Schema<A, I, R>) =>
+      SchemaConnection.client(connection, Protocol.make({ client: Said, server: schema })).receive
+    expect(typed(Schema.NumberFromString)).type.toBe<Effect.Effect<number, Receiving | DecodeError>>()
+    expect(typed(Name)).type.toBe<Effect.Effect<string, Receiving | DecodeError, Database>>()
+    expect(Protocol.make).type.not.toBeCallableWith({ client: Said, server: "a string" })
+    expect(Protocol.make).type.not.toBeCallableWith({ client: Said })
+  })
+
+  it("is no server's handler without what its Schemas need", () => {
+    const handler = (connection: Connection.Connection) =>
+      SchemaConnection.runForEach(
+        SchemaConnection.server(connection, Protocol.make({ client: Name, server: Said })),
+        () => Effect.void
+      )
+    const layer = WebSocketServer.layer(handler)
+    expect<Layer.Layer.Context<typeof layer>>().type.toBe<Transport.Listener | Database>()
+    expect(layer).type.not.toBeAssignableTo<Layer.Layer<WebSocketServer.WebSocketServer, unknown, Transport.Listener>>()
+  })
+
   it("is a channel of what it receives and of what it sends", () => {
     expect(SchemaConnection.toChannel(server)).type.toBe<
       Channel.Channel<
@@ -107,6 +173,16 @@ describe("D11: ask", () => {
     >()
     expect(client.ask).type.toBeCallableWith({ _tag: "Who", id: 1 }, { timeout: "1 second" })
     expect(client.ask).type.not.toBeCallableWith({ _tag: "Say", text: "a", at: new Date() })
+    expect(client.ask).type.not.toBeCallableWith({ _tag: "Who", id: "1" })
+    expect(client.ask).type.not.toBeCallableWith({ _tag: "Who", id: 1 }, { timeout: "soon" })
+  })
+
+  it("gives what narrows by its tag, and nothing that answers nobody", () => {
+    Effect.map(client.ask({ _tag: "Who", id: 1 }), (answer) => {
+      expect(answer).type.not.toBeAssignableFrom<typeof Said.Type>()
+      if (answer._tag === "Names") expect(answer.names).type.toBe<ReadonlyArray<string>>()
+      else expect(answer).type.toBe<typeof Nobody.Type>()
+    })
   })
 
   it("is for nobody where nothing can be asked", () => {

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
+import { wholeMessages } from "../capabilities.js"
 import { makeEngine } from "../deadlines.js"
 import { observed, spanOf } from "../dialled.js"
 import { HandshakeError } from "../HandshakeError.js"
@@ -9,12 +10,13 @@ import { InvalidUri } from "../InvalidUri.js"
 import { givenUpAfter } from "../openTimeout.js"
 import * as uri from "../protocol/uri.js"
 import { milliseconds, positive, resolve } from "../settings.js"
+import { defaultMaxUnread } from "../socketLifecycle.js"
 import { type ConnectError, type ConnectOptions, defaultOpenTimeout, WebSocketClient } from "../WebSocketClient.js"
-import { abilities } from "./abilities.js"
 import { type Attempt, Dialling } from "./dialling.js"
 import { refusedOption } from "./refusedOptions.js"
 import type { WebSocketConstructor } from "./whatwg.js"
 
+export { defaultMaxUnread } from "../socketLifecycle.js"
 export type { WebSocketConstructor, WebSocketLike } from "./whatwg.js"
 
 /** How a browser's client works. */
@@ -27,8 +29,6 @@ export interface BrowserWebSocketOptions {
    */
   readonly maxUnread?: number | undefined
 }
-
-export const defaultMaxUnread = 67_108_864
 
 /**
  * A client over the WebSocket API that browsers have, and Node (from 22 on),
@@ -52,7 +52,7 @@ export const layer = (options: BrowserWebSocketOptions = {}): Layer.Layer<WebSoc
   Layer.sync(WebSocketClient, () => {
     const maxUnread = positive("maxUnread", options.maxUnread ?? defaultMaxUnread)
     return {
-      capabilities: abilities,
+      capabilities: wholeMessages,
       connect: Effect.fn("WebSocketClient.connect", { kind: "client" })(
         (input: string | URL, connecting: ConnectOptions = {}) => open({ ...options, maxUnread }, input, connecting)
       )

@@ -1,3 +1,7 @@
+import type { Message } from "../inbox.js"
+import { type CloseEvent, type Listener, type MessageSocket, saidBy } from "../messageSocket.js"
+import { ownMemory } from "../wholeMessages.js"
+
 /**
  * The part of the WHATWG WebSocket that is used here, so that any
  * implementation of it will do, with the DOM's types or without them.
@@ -21,33 +25,15 @@ export interface WebSocketLike {
 export type WebSocketConstructor = new (url: string, protocols: Array<string>) => WebSocketLike
 
 /** `WebSocket.OPEN`: neither end has begun to close. */
-export const OPEN = 1
+const OPEN = 1
 
 /** What a socket has received, as it is asked for it. */
 export interface MessageEvent {
   readonly data: string | ArrayBuffer
 }
 
-/** How a socket ended. */
-export interface CloseEvent {
-  /** 1005 where the peer's close frame had none, 1006 where there was no close frame. */
-  readonly code: number
-  readonly reason: string
-  /** Whether both close frames were exchanged. */
-  readonly wasClean: boolean
-}
-
-/** Who hears what a socket tells. */
-export interface Listener {
-  readonly opened: () => void
-  readonly received: (data: string | ArrayBuffer) => void
-  /** Why it will end, in the runtime's words where it has any. */
-  readonly failed: (said: string | undefined) => void
-  readonly closed: (event: CloseEvent) => void
-}
-
 /** A socket, and who listens to it: another one takes over in the step in which the first lets go. */
-export class Listened {
+export class Listened implements MessageSocket {
   readonly socket: WebSocketLike
   private listener: Listener | undefined
 
@@ -60,24 +46,38 @@ export class Listened {
     this.listener = listener
     socket.binaryType = "arraybuffer"
     socket.addEventListener("open", () => this.listener?.opened())
-    socket.addEventListener("message", ({ data }) => this.listener?.received(data))
-    socket.addEventListener("error", (event) => this.listener?.failed(saidBy(event)))
+    socket.addEventListener("message", ({ data }) =>
+      this.listener?.received(typeof data === "string" ? data : new Uint8Array(data))
+    )
+    socket.addEventListener("error", (event) => {
+      const said = saidBy(event)
+      this.listener?.failed(said === undefined ? undefined : new Error(said))
+    })
     socket.addEventListener("close", (event) => this.listener?.closed(event))
+  }
+
+  /** That the peer has begun to close has no event. */
+  get isOpen(): boolean {
+    return this.socket.readyState === OPEN
+  }
+
+  get bufferedAmount(): number {
+    return this.socket.bufferedAmount
+  }
+
+  send(message: Message): void {
+    this.socket.send(typeof message === "string" ? message : ownMemory(message))
+  }
+
+  close(code?: number, reason?: string): void {
+    this.socket.close(code, reason)
   }
 
   handOver(listener: Listener): void {
     this.listener = listener
   }
 
-  /** Nothing is heard of it any more; where it is not closed yet, the runtime is left with it. */
   letGo(): void {
     this.listener = undefined
   }
-}
-
-/** A browser's event of an error says nothing; other runtimes give a message, or the error itself. */
-const saidBy = (event: object): string | undefined => {
-  const message = "message" in event && typeof event.message === "string" ? event.message : ""
-  const error = "error" in event && event.error instanceof Error ? event.error.message : ""
-  return message || error || undefined
 }

@@ -14,9 +14,10 @@ import { ListenError } from "../ListenError.js"
 import { maxTarget } from "../protocol/Handshake.js"
 import { type Acceptor, type Address, Listener } from "../Transport.js"
 import { addressOf, unixAddress } from "./addresses.js"
+import { claim } from "./claim.js"
 import * as exchange from "./exchange.js"
 import * as NodeDeflate from "./NodeDeflate.js"
-import { Peers, TlsPeers } from "./peers.js"
+import { watched } from "./peers.js"
 import { reveal } from "./reveal.js"
 import { nodeOptions, TlsContext } from "./TlsContext.js"
 
@@ -130,12 +131,14 @@ export const merge = <Listeners extends ReadonlyArray<AnyListener>>(
  * Takes connections from a server of the user's: the upgrades of an HTTP(S)
  * server, whose other requests stay with it, or all connections of a TCP or
  * TLS server. It is theirs to start and to stop; with this layer's scope only
- * our listeners leave it, behind the connections.
+ * our listeners leave it, behind the connections. One that another of our
+ * servers has at the time is a `ListenError`.
  */
 export const fromServer = (server: HttpServer | HttpsServer | NetServer | TlsServer): Layer.Layer<Listener> =>
   layerOf({
     listen: (acceptor) =>
       Effect.gen(function* () {
+        yield* claim(server)
         if (server instanceof HttpServer || server instanceof HttpsServer) {
           const onUpgrade = upgraded(acceptor)
           yield* held(
@@ -197,19 +200,15 @@ const served = (server: HttpServer | HttpsServer, acceptor: Acceptor): Effect.Ef
   Effect.acquireRelease(
     Effect.sync(() => {
       server.maxHeadersCount = 0
-      const peers = server instanceof HttpsServer ? new TlsPeers(acceptor) : new Peers(acceptor)
-      server.on("connection", (socket: Socket) => peers.add(socket))
-      if (peers instanceof TlsPeers) server.on("secureConnection", (socket: Socket) => peers.addSecure(socket))
+      const peers = watched(server, acceptor)
       server.on("request", (message, response) => {
         const { socket } = message
-        peers.heard(socket)
         exchange.track(message, response)
         response.on("close", () => {
           if (!exchange.isAnswering(socket)) peers.answered(socket)
         })
         acceptor.exchange(exchange.plain(message, response))
       })
-      server.on("upgrade", (_, socket: Socket) => peers.heard(socket))
       server.on("upgrade", upgraded(acceptor))
       server.on("clientError", (error, socket) => {
         // Behind what is left of an earlier answer ours would be taken for a part of it.

@@ -1,4 +1,7 @@
+import type { Server as HttpServer } from "node:http"
+import type { Server as HttpsServer } from "node:https"
 import type { Socket } from "node:net"
+import { Server as TlsServer } from "node:tls"
 import { type Member, Roster } from "../roster.js"
 import type { Acceptor } from "../Transport.js"
 
@@ -20,12 +23,14 @@ class Peer implements Member {
 
 type Known = Socket & { [PEER]?: Peer }
 
+type Watch = Pick<Acceptor, "arrived">
+
 export class Peers {
-  private readonly acceptor: Acceptor
+  private readonly acceptor: Watch
   private readonly peers = new Roster<Peer>()
   private readonly hasClosed: (this: Socket) => void
 
-  constructor(acceptor: Acceptor) {
+  constructor(acceptor: Watch) {
     const peers = this
     this.acceptor = acceptor
     // One function for all of them: a connection keeps it as long as it lives.
@@ -110,4 +115,15 @@ export class TlsPeers extends Peers {
     if (peer === undefined) super.add(socket)
     else this.know(socket, peer)
   }
+}
+
+/** Watches over a server's peers until their first requests are there, which it hears of as well. */
+export const watched = (server: HttpServer | HttpsServer, acceptor: Watch): Peers => {
+  // Also one of HTTP/2 that speaks HTTP/1.1, too.
+  const peers = server instanceof TlsServer ? new TlsPeers(acceptor) : new Peers(acceptor)
+  server.on("connection", (socket: Socket) => peers.add(socket))
+  if (peers instanceof TlsPeers) server.on("secureConnection", (socket: Socket) => peers.addSecure(socket))
+  server.on("request", ({ socket }) => peers.heard(socket))
+  server.on("upgrade", (_, socket: Socket) => peers.heard(socket))
+  return peers
 }

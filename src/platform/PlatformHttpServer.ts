@@ -5,7 +5,7 @@ import type { Default } from "@effect/platform/HttpApp"
 import type { HttpMiddleware } from "@effect/platform/HttpMiddleware"
 import type { HttpPlatform } from "@effect/platform/HttpPlatform"
 import * as HttpServer from "@effect/platform/HttpServer"
-import type { ServeError } from "@effect/platform/HttpServerError"
+import { ServeError } from "@effect/platform/HttpServerError"
 import { HttpServerRequest } from "@effect/platform/HttpServerRequest"
 import type { HttpServerResponse } from "@effect/platform/HttpServerResponse"
 import type { NodeContext } from "@effect/platform-node/NodeContext"
@@ -23,9 +23,11 @@ import * as Deflate from "../Deflate.js"
 import { makeEngine } from "../deadlines.js"
 import * as Framing from "../Framing.js"
 import * as Handshake from "../Handshake.js"
+import { claim } from "../node/claim.js"
 import * as NodeDeflate from "../node/NodeDeflate.js"
 import type { DrainOptions } from "../running.js"
 import { milliseconds } from "../settings.js"
+import { Silences } from "../silence.js"
 import type { ServerHooks, ServerSettings, Stopping } from "../WebSocketServer.js"
 import { Application, type Host, partsOf } from "./application.js"
 import { find, type Run } from "./asked.js"
@@ -43,7 +45,12 @@ export interface UpgradeOptions
     Pick<ServerHooks, "selectSubprotocol"> {}
 
 /** Where an HTTP server listens, and what holds for all of its routes. */
-export interface Options extends ListenOptions {
+export interface Options extends ListenOptions, Pick<ServerSettings, "maxHandshakes"> {
+  /**
+   * How long a peer may take from connecting to the end of its request, TLS included, before it is cut: 10 seconds.
+   * Between two requests node's own `keepAliveTimeout` and `headersTimeout` hold.
+   */
+  readonly openTimeout?: Duration.DurationInput | undefined
   /** What every upgrade has unless its route says otherwise, and what platform's own `HttpServerRequest.upgrade` has. */
   readonly upgrades?: UpgradeOptions | undefined
   /** Drains connections when the server stops, as `WebSocketServer`'s option does, instead of interrupting their handlers at once. */
@@ -60,21 +67,25 @@ export const defaults = { answerTimeout: "10 seconds" } as const
 /** It is loaded when a server is made: what else is in this room works without the package. */
 const platformNode = Effect.promise(() => import("@effect/platform-node/NodeHttpServer"))
 
-const makeHost = (options: Options): Effect.Effect<Host> =>
+const makeHost = (options: Options) =>
   Effect.gen(function* () {
     // What cannot be is said now, and not to the first peer.
     const deflate = (yield* Deflate.Deflate) ?? NodeDeflate.service
-    partsOf({ ...options.upgrades, drain: options.drain }, deflate)
-    return {
-      engine: yield* makeEngine,
+    const { drain, maxHandshakes, openTimeout, upgrades } = options
+    const limits = partsOf({ ...upgrades, drain, maxHandshakes, openTimeout }, deflate)
+    const engine = yield* makeEngine
+    const host: Host = {
+      engine,
       framing: yield* Framing.Framing,
       deflate,
       handshake: yield* Handshake.Handshake,
       registry: unsafeMake(),
-      drain: options.drain,
+      drain,
       answerTimeout: milliseconds("answerTimeout", options.answerTimeout ?? defaults.answerTimeout),
-      upgrades: options.upgrades
+      upgrades
     }
+    const instruments = engine.instruments("server")
+    return { host, silences: new Silences(engine.deadlines, limits, (outcome) => instruments.handshake(outcome)) }
   })
 
 /** Gives requests an upgrade of ours, and counts their routes until the scopes of these are closed. */
@@ -109,8 +120,8 @@ const make = (evaluate: LazyArg<Server>, options: Options) =>
   Effect.gen(function* () {
     const platform = yield* platformNode
     const scope = yield* Effect.scope
-    const host = yield* makeHost(options)
-    const port = new Port()
+    const { host, silences } = yield* makeHost(options)
+    const port = new Port(silences)
     const unwatch = host.engine.instruments("server").watch(host.registry.each)
     const listening = yield* Scope.make()
     // The whole order of stopping, in one finalizer: what node's server would wait for has ended when it closes.
@@ -122,9 +133,13 @@ const make = (evaluate: LazyArg<Server>, options: Options) =>
         Effect.zipRight(Scope.close(listening, exit))
       )
     )
-    const { upgrades, drain, answerTimeout, ...place } = options
+    const { upgrades, drain, answerTimeout, openTimeout, maxHandshakes, ...place } = options
+    const given = evaluate()
     const server = yield* Scope.extend(
-      platform.make(() => port.hear(evaluate()), place),
+      Effect.zipRight(
+        Effect.mapError(claim(given), (cause) => new ServeError({ cause })),
+        platform.make(() => port.hear(given), place)
+      ),
       listening
     )
     return Context.make(
@@ -138,7 +153,8 @@ const make = (evaluate: LazyArg<Server>, options: Options) =>
  * `node:https`, whose requests for a WebSocket go to the same router as all
  * others. Its registry has the connections of all routes.
  *
- * It listens, answers and fails as `NodeHttpServer.layerServer`. When its
+ * It listens, answers and fails as `NodeHttpServer.layerServer`; with
+ * `ServeError` too where another of our servers has node's. When its
  * scope closes it refuses whatever is asked, closes all connections at the
  * same time with 1001, each within its `closeTimeout`, and waits for answers
  * to plain requests, within `answerTimeout`; then it stops listening.
@@ -176,7 +192,8 @@ type Given = Scope.Scope | ConnectionRegistry | Stopping
  * Request and answer are checked and negotiated as a `WebSocketServer` does;
  * a request that is none for a WebSocket gets 426, and so on. The handler runs
  * in a fiber of its own, which can be interrupted, with the services of the
- * route and a `Scope` that ends with the connection. Its end decides the close
+ * route, its loggers, log annotations and other `FiberRef`s, and a `Scope`
+ * that ends with the connection. Its end decides the close
  * code: 1000 when it returns, 1001 when it is interrupted, as when the server
  * stops, 1011 when it fails or dies.
  *

@@ -9,10 +9,12 @@ import { Redialling } from "./redialling.js"
 import { openError } from "./socketError.js"
 import { makeSocket, resolve, runConnection, type SocketOptions, writeTo } from "./socketRun.js"
 
+export { type CarriedOptions, defaultSuccessCode, toConnection } from "./socketDialling.js"
 export { defaultCloseCodeIsError, defaultConcurrency, type SocketOptions } from "./socketRun.js"
 
 /**
- * Connections as the `Socket` of `@effect/platform`, for whatever is written for that, as `@effect/rpc`.
+ * Connections as the `Socket` of `@effect/platform`, for whatever is written for that, as `@effect/rpc`; and with
+ * `toConnection` the other way round.
  *
  * Handlers of `run` and `runRaw` start in the order of their messages and run
  * at the same time, up to `concurrency` of them; at that bound no more is

@@ -14,7 +14,7 @@ import * as exchange from "../node/exchange.js"
 import type { Extension } from "../protocol/Extension.js"
 import { type DrainOptions, Running } from "../running.js"
 import { Serving, unavailable } from "../serving.js"
-import { resolved, Stopping } from "../WebSocketServer.js"
+import { resolved, type ServerSettings, Stopping } from "../WebSocketServer.js"
 import { Asked, Chosen, remember } from "./asked.js"
 import type { UpgradeOptions } from "./PlatformHttpServer.js"
 
@@ -34,7 +34,7 @@ export interface Host {
 
 /** What the options of an upgrade come to; those that cannot be are the programmer's fault and throw. */
 export const partsOf = (
-  options: UpgradeOptions & { readonly drain?: DrainOptions | undefined },
+  options: UpgradeOptions & Pick<ServerSettings, "drain" | "maxHandshakes" | "openTimeout">,
   deflate: Deflate.Service,
   extensions: ReadonlyArray<Extension> = []
 ) => resolved(options, [...extensions, ...Deflate.extensions(deflate, options.compression)])

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import type * as FiberRefs from "effect/FiberRefs"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
 import type { Entry } from "../deadlines.js"
@@ -16,6 +17,7 @@ import { rejection } from "../protocol/Handshake.js"
 import type { Task } from "../running.js"
 import { unavailable } from "../serving.js"
 import type { Exchange, Response } from "../Transport.js"
+import { adopted } from "./adopted.js"
 import type { Application } from "./application.js"
 import type { UpgradeOptions } from "./PlatformHttpServer.js"
 
@@ -186,12 +188,22 @@ export class Asked implements Task {
   /**
    * Does the opening handshake and runs what is given for the connection.
    * Completes with a refusal, or with an empty 101 when nothing is left of the
-   * connection; interrupting it interrupts what runs, and waits for that.
+   * connection; interrupting it interrupts what runs, and waits for that. What
+   * runs has the services that are given, and the references of this fiber.
    */
   open(
     options: UpgradeOptions | undefined,
     run: Run,
     services: Context.Context<never>
+  ): Effect.Effect<HttpServerResponse> {
+    return Effect.flatMap(Effect.getFiberRefs, (refs) => this.opening(options, run, services, refs))
+  }
+
+  private opening(
+    options: UpgradeOptions | undefined,
+    run: Run,
+    services: Context.Context<never>,
+    refs: FiberRefs.FiberRefs
   ): Effect.Effect<HttpServerResponse> {
     return Effect.async<HttpServerResponse>((resume) => {
       if (this.application.isStopping) return void resume(Effect.succeed(refusal(unavailable)))
@@ -209,7 +221,7 @@ export class Asked implements Task {
       const chosen: Run = (connection) =>
         Effect.withFiberRuntime((current) => {
           fiber = current
-          return run(connection)
+          return adopted(refs, run(connection))
         })
       serving.exchange({
         ...this.exchange,

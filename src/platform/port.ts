@@ -2,29 +2,41 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import * as Effect from "effect/Effect"
 import * as exchange from "../node/exchange.js"
+import { type Peers, watched } from "../node/peers.js"
 import { rejection } from "../protocol/Handshake.js"
+import type { Silences } from "../silence.js"
 import type { Application } from "./application.js"
 
 const idle = rejection(503, "Nothing is served here now. Try again later.", ["Retry-After", "5"])
 
-/** A server of node's: its sockets, and the application that gets what they ask. */
+/** Events of node's whose listeners, where there are any, get requests instead of those of "request". */
+const otherRequests = ["checkContinue", "checkExpectation", "connect"] as const
+
+/** A server of node's: its peers, and the application that gets what they ask. */
 export class Port {
-  private readonly sockets = new Set<Socket>()
+  private readonly silences: Silences
+  private peers: Peers | undefined
   /** With their ends, which each come once. */
   private readonly applications = new Map<Application, Effect.Effect<void>>()
   private isOver = false
 
+  constructor(silences: Silences) {
+    this.silences = silences
+  }
+
   /** Hears everything that the server does from now on, before it listens. */
   hear(server: Server): Server {
+    // Connections that are kept behind an answer are node's to end, and its user's to say when: a proxy may count on that.
+    const peers = watched(server, this.silences)
+    this.peers = peers
     server.on("connection", (socket: Socket) => {
-      // As they were accepted, below TLS.
-      if (this.isOver) {
-        socket.destroy()
-        return
-      }
-      this.sockets.add(socket)
-      socket.on("close", () => this.sockets.delete(socket))
+      if (this.isOver) socket.destroy()
     })
+    for (const event of otherRequests) {
+      if (server.listenerCount(event) > 0) {
+        server.prependListener(event, ({ socket }: IncomingMessage) => peers.heard(socket))
+      }
+    }
     server.prependListener("request", exchange.track)
     server.on("request", (message, response) => this.request(message, response))
     server.on("upgrade", (message, socket: Socket, head) => this.upgrade(message, socket, head))
@@ -68,6 +80,6 @@ export class Port {
   /** Cuts whoever is connected, and whoever comes: a server that closes waits for all of them. */
   cut(): void {
     this.isOver = true
-    for (const socket of this.sockets) socket.destroy()
+    this.peers?.destroy()
   }
 }

@@ -3,10 +3,9 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as FiberRef from "effect/FiberRef"
-import * as FiberRefs from "effect/FiberRefs"
 import type * as Runtime from "effect/Runtime"
 import type { Connection } from "../Connection.js"
+import { adopted } from "./adopted.js"
 
 /** Deals with a connection, in the fiber of the server's handler. */
 export type Taker = (connection: Connection) => Effect.Effect<void, unknown>
@@ -58,12 +57,8 @@ export class Takers {
 const within = <A, E, R>(runtime: Runtime.Runtime<R>, effect: Effect.Effect<A, E, R>): Effect.Effect<void, E> =>
   Effect.withFiberRuntime((fiber) => {
     const own = fiber.currentContext
-    const scheduler = fiber.getFiberRef(FiberRef.currentScheduler)
-    const adopting = Effect.updateFiberRefs((fiberId) =>
-      FiberRefs.updateAs(runtime.fiberRefs, { fiberId, fiberRef: FiberRef.currentScheduler, value: scheduler })
-    )
     const provided = Effect.mapInputContext(effect, (_: Context.Context<never>) => Context.merge(own, runtime.context))
-    return Effect.asVoid(Effect.zipRight(adopting, provided))
+    return Effect.asVoid(adopted(runtime.fiberRefs, provided))
   })
 
 /** A handler that fails because its connection is over has seen a normal end. */

@@ -12,7 +12,7 @@ describe("a program for browsers", () => {
     Effect.gen(function* () {
       const { code, files, imports } = yield* bundle("examples/hello-browser.ts")
       assert.deepStrictEqual(imports, [])
-      assert.isAbove(files.get("src/browser/socketLifecycle.ts") ?? 0, 0)
+      assert.isAbove(files.get("src/socketLifecycle.ts") ?? 0, 0)
       assert.deepStrictEqual(
         [...files.keys()].filter((file) =>
           /^src\/(node|testing|platform|redis)\/|find-my-way|platform-node/.test(file)

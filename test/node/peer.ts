@@ -3,7 +3,8 @@ import { once } from "node:events"
 import { type AddressInfo, createServer, type Server as NetServer, connect as netConnect, Socket } from "node:net"
 import { Duplex } from "node:stream"
 import { type ConnectionOptions, connect as tlsConnect } from "node:tls"
-import { Effect, Queue, type Scope } from "effect"
+import { Effect, Queue, Schedule, type Scope } from "effect"
+import { assert } from "vitest"
 
 /** Peers that speak bytes: raw clients, raw servers, and the bytes that they say. */
 
@@ -175,6 +176,24 @@ export const rawTls = (options: ConnectionOptions): Effect.Effect<Peer, never, S
 /** A peer that has asked for a WebSocket and got one. */
 export const rawOpen = (to: number | string) =>
   Effect.tap(rawConnect(to), (peer) => Effect.zipRight(peer.write(requestText()), peer.head))
+
+/** One that has begun to ask, and sends a byte now and then until it is cut. */
+export const rawDripping = (to: number | string) =>
+  Effect.gen(function* () {
+    const slow = yield* rawConnect(to)
+    yield* slow.write("GET / HTTP/1.1\r\nX: ")
+    const drip = Effect.repeat(slow.write("x"), {
+      schedule: Schedule.spaced("5 millis"),
+      while: () => slow.ending === undefined
+    })
+    return { slow, dripping: yield* Effect.fork(drip) }
+  })
+
+/** Waits until a peer is cut, which is told nothing. */
+export const cut = (peer: Peer): Effect.Effect<void> =>
+  Effect.map(peer.rest, ({ bytes, ending }) => {
+    assert.deepStrictEqual([bytes.length, ending === "end" || ending === "ECONNRESET"], [0, true])
+  })
 
 /** Starts a server of node's on a free port; its sockets end with the scope. */
 export const listening = <S extends NetServer>(

@@ -22,8 +22,7 @@ describe("H3: peers under TLS", () => {
         const silence = {}
         silent.add(silence)
         return () => void silent.delete(silence)
-      },
-      exchange: () => {}
+      }
     })
     const meet = (accepted: Socket, between: () => void = () => {}) => {
       peers.add(accepted)

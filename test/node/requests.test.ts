@@ -1,18 +1,20 @@
 import { createServer } from "node:net"
 import { HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schedule } from "effect"
+import { Effect, Fiber } from "effect"
 import { NodeListener } from "effect-websockets/node"
 import {
   ask,
   certificate,
   connect,
+  cut,
   echo,
   frame,
   leavesNothing,
   listening,
   type Peer,
   rawConnect,
+  rawDripping,
   rawTls,
   requestText,
   serve,
@@ -168,12 +170,6 @@ describe("H5: the choice of a subprotocol", () => {
 describe("H3: a peer that is slow to ask", () => {
   const place = { port: 0, host: "127.0.0.1" }
 
-  const cut = (peer: Peer) =>
-    Effect.gen(function* () {
-      const { bytes, ending } = yield* peer.rest
-      assert.deepStrictEqual([bytes.length, ending === "end" || ending === "ECONNRESET"], [0, true])
-    })
-
   it.live("is cut after openTimeout, however much of the request it has sent", () =>
     leavesNothing(
       Effect.gen(function* () {
@@ -195,14 +191,7 @@ describe("H3: a peer that is slow to ask", () => {
       Effect.gen(function* () {
         const { port } = yield* serve(echo, { openTimeout: "600 millis", maxHandshakes: 1 })
         const begun = performance.now()
-        const slow = yield* rawConnect(port)
-        yield* slow.write("GET / HTTP/1.1\r\nX: ")
-        const dripping = yield* Effect.fork(
-          Effect.repeat(slow.write("x"), {
-            schedule: Schedule.spaced("5 millis"),
-            while: () => slow.ending === undefined
-          })
-        )
+        const { slow, dripping } = yield* rawDripping(port)
         // Nobody else gets in meanwhile.
         yield* Effect.flatMap(rawConnect(port), cut)
         assert.isUndefined(slow.ending)

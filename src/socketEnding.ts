@@ -1,18 +1,18 @@
-import * as CloseCode from "../protocol/CloseCode.js"
-import type { Close } from "../protocol/Frame.js"
-import type { Cause, Closure, State } from "../protocol/Protocol.js"
-import type { CloseEvent } from "./whatwg.js"
+import type { CloseEvent } from "./messageSocket.js"
+import * as CloseCode from "./protocol/CloseCode.js"
+import type { Close } from "./protocol/Frame.js"
+import type { Cause, Closure, State } from "./protocol/Protocol.js"
 
 /**
- * How a connection ends over a WebSocket that answers close frames itself: as
+ * How a connection ends over a socket that answers close frames itself: as
  * `protocol/Protocol.ts`, but what the peer does is known from events alone.
  */
 
-/** What is added to a code that the API lets nobody send. */
+/** What is added to a code that a browser lets nobody send. */
 const PRIVATE = 3_000
 
 /**
- * A close frame as the API sends it, which lets programs say 1000 and 3000 to
+ * A close frame as a browser sends it, which lets programs say 1000 and 3000 to
  * 4999: other codes go as those of private use, 1001 as 4001, 1011 as 4011.
  */
 export const sendable = ({ code, reason }: Close): Close => ({

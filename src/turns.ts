@@ -1,13 +1,13 @@
-import type { Deadlines, Entry } from "../deadlines.js"
+import type { Deadlines, Entry } from "./deadlines.js"
 
 /** Milliseconds between two looks: the next look comes later, for as long as nothing has left meanwhile. */
 const SHORTEST = 1
 const LONGEST = 32
 
 /**
- * Who waits until there is room to send, first come, first served. The API has
- * no event for that, so `bufferedAmount` is looked at again and again while
- * somebody waits, and only then.
+ * Who waits until there is room to send, first come, first served. Browsers
+ * have no event for that, so `bufferedAmount` is looked at again and again
+ * while somebody waits, and only then.
  */
 export class Turns implements Entry {
   private waiting: Array<() => void> = []
@@ -44,8 +44,14 @@ export class Turns implements Entry {
     }
   }
 
-  fire(): void {
+  /** There may be room: whose turn has come is called. */
+  proceed(): void {
     while (this.waiting.length > 0 && this.hasRoom) this.waiting.shift()?.()
+    if (this.waiting.length === 0) this.deadlines.remove(this)
+  }
+
+  fire(): void {
+    this.proceed()
     if (this.waiting.length === 0) return
     this.plan(this.bufferedAmount() < this.seen ? SHORTEST : Math.min(2 * this.interval, LONGEST))
   }

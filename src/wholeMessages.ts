@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Message } from "../inbox.js"
-import { joinedBytes } from "../joinedBytes.js"
+import type { Message } from "./inbox.js"
+import { joinedBytes } from "./joinedBytes.js"
 
 /** The bytes of a text as UTF-8. */
 const bytesOf = (text: string): number => {
@@ -26,7 +26,7 @@ export const sizeOf = (message: Message): number => (typeof message === "string"
 
 const hasOwnMemory = (bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> => bytes.buffer instanceof ArrayBuffer
 
-/** Bytes in memory that the API takes, which is none that other threads have too. */
+/** Bytes in memory that a browser takes, which is none that other threads have too. */
 export const ownMemory = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
   hasOwnMemory(bytes) ? bytes : new Uint8Array(bytes)
 

@@ -1,22 +1,22 @@
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
-import { type ConnectionClosed, connectionClosed, type Traffic } from "../ConnectionClosed.js"
-import { Calls } from "../calls.js"
-import type { Engine, Entry } from "../deadlines.js"
-import { Inbox, type Message, type Supplier } from "../inbox.js"
-import * as CloseCode from "../protocol/CloseCode.js"
-import { type Close, type Violation, violation } from "../protocol/Frame.js"
-import * as Protocol from "../protocol/Protocol.js"
-import type { Ending } from "../reading.js"
-import { TransportError } from "../TransportError.js"
-import { closingByPeer, ended, expired, isCertain, sendable } from "./ending.js"
-import { ownMemory, sizeOf } from "./messages.js"
+import { type ConnectionClosed, connectionClosed, type Traffic } from "./ConnectionClosed.js"
+import { Calls } from "./calls.js"
+import type { Engine, Entry } from "./deadlines.js"
+import { Inbox, type Message, type Supplier } from "./inbox.js"
+import type { CloseEvent, Listener, MessageSocket } from "./messageSocket.js"
+import * as CloseCode from "./protocol/CloseCode.js"
+import { type Close, type Violation, violation } from "./protocol/Frame.js"
+import * as Protocol from "./protocol/Protocol.js"
+import type { Ending } from "./reading.js"
+import { closingByPeer, ended, expired, isCertain, sendable } from "./socketEnding.js"
+import { codeOf, TransportError } from "./TransportError.js"
 import { Turns } from "./turns.js"
-import { type CloseEvent, type Listened, type Listener, OPEN, type WebSocketLike } from "./whatwg.js"
+import { sizeOf } from "./wholeMessages.js"
 
 /**
- * One WebSocket of the runtime's at work, without Effect: its events come in,
- * messages go to the inbox, and the state changes in one place.
+ * One socket at work that carries whole messages, without Effect: its events
+ * come in, messages go to the inbox, and the state changes in one place.
  */
 
 export interface Limits {
@@ -27,24 +27,27 @@ export interface Limits {
   readonly sendHighWaterMark: number
 }
 
+export const defaultMaxUnread = 67_108_864
+
 export interface Parts {
-  readonly listened: Listened
+  readonly socket: MessageSocket
   readonly limits: Limits
+  /** This connection's own. */
   readonly engine: Engine
-  /** Path and query of the URI. */
-  readonly target: string
-  /** Host and port of the server, as errors show them. */
+  /** The other end, as errors show it. */
   readonly peer: string
+  /** Whether it sends every code of RFC 6455 §7.4. */
+  readonly closeCodes: boolean
 }
 
 export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
-  readonly socket: WebSocketLike
+  private readonly socket: MessageSocket
   readonly inbox: Inbox
   readonly turns: Turns
   private readonly parts: Parts
   private readonly whenClosed = new Calls()
   private current: Protocol.State = Protocol.open
-  /** What the runtime has told of an error. */
+  /** What the socket has told of an error. */
   private cause: Protocol.Cause | undefined
   private failure: ConnectionClosed | undefined
   private readonly openedAt: number
@@ -57,23 +60,22 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
   place = -1
 
   constructor(parts: Parts) {
-    const { engine, limits, listened } = parts
+    const { engine, limits, socket } = parts
     this.parts = parts
-    this.socket = listened.socket
+    this.socket = socket
     this.inbox = new Inbox(this, limits.maxUnread)
     this.turns = new Turns(engine.deadlines, () => this.socket.bufferedAmount, limits.sendHighWaterMark)
     this.openedAt = engine.deadlines.now()
-    listened.handOver(this)
+    socket.handOver(this)
   }
 
   // What the socket tells
 
   opened(): void {}
 
-  received(data: string | ArrayBuffer): void {
+  received(message: Message): void {
     // What comes behind our close frame is discarded, as most runtimes do themselves. Before the peer's it all counts.
     if (this.current._tag === "Closing" || isCertain(this.current)) return
-    const message = typeof data === "string" ? data : new Uint8Array(data)
     const { maxMessageSize, maxUnread } = this.parts.limits
     const size = sizeOf(message)
     this.bytesReceived += size
@@ -88,11 +90,15 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
     }
   }
 
-  failed(said: string | undefined): void {
-    const cause = new Error(said ?? "the runtime does not say why")
-    const error = new TransportError({ operation: "stream", peer: this.parts.peer, code: undefined, cause })
+  drained(): void {
+    this.turns.proceed()
+  }
+
+  failed(why: Error | undefined): void {
+    const cause = why ?? new Error("the runtime does not say why")
+    const error = new TransportError({ operation: "stream", peer: this.parts.peer, code: codeOf(cause), cause })
     this.cause = { _tag: "TransportError", error }
-    // A runtime that tells nothing more is not waited for without end.
+    // A socket that tells nothing more is not waited for without end.
     this.notice()
   }
 
@@ -108,9 +114,9 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
     return this.current._tag === "Open"
   }
 
-  /** That the peer has begun to close has no event. */
+  /** That the peer has begun to close is not told. */
   private notice(): void {
-    if (this.current._tag === "Open" && this.socket.readyState !== OPEN) this.enter(closingByPeer)
+    if (this.current._tag === "Open" && !this.socket.isOpen) this.enter(closingByPeer)
   }
 
   /** Whether how it ends is not known yet, and will be. */
@@ -126,16 +132,16 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
     return this.socket.bufferedAmount
   }
 
-  /** Sends, which takes a copy; false where the runtime could not, and the connection is over. */
+  /** Sends, which takes a copy; false where the socket could not, and the connection is over. */
   put(message: Message): boolean {
     try {
-      this.socket.send(typeof message === "string" ? message : ownMemory(message))
+      this.socket.send(message)
       this.outbox.bytesSent += sizeOf(message)
       this.outbox.messagesSent++
       return true
     } catch (error) {
-      // The API throws where there is no connection yet, and that is before us: whatever it is, this socket is of no use.
-      this.failed(error instanceof Error ? error.message : String(error))
+      // A browser's throws where there is no connection yet, and that is before us: whatever it is, this socket is of no use.
+      this.failed(error instanceof Error ? error : new Error(String(error)))
       this.abandon()
       return false
     }
@@ -143,20 +149,24 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
 
   startClose(close: Close): void {
     if (!this.isOpen) return
-    const sent = sendable(close)
+    const sent = this.said(close)
     this.enter(Protocol.startClose(this.current, sent).state)
     this.socket.close(sent.code, sent.reason)
   }
 
+  private said(close: Close): Close {
+    return this.parts.closeCodes ? close : sendable(close)
+  }
+
   /** The peer broke a limit. */
   private fail(problem: Violation): void {
-    const { code, reason } = sendable(problem)
+    const { code, reason } = this.said(problem)
     this.enter(Protocol.fail(this.current, violation(code, reason)).state)
     this.socket.close(code, reason)
   }
 
   private abandon(): void {
-    this.parts.listened.letGo()
+    this.socket.letGo()
     this.closed({ code: CloseCode.AbnormalClosure, reason: "", wasClean: false })
     this.socket.close()
   }
@@ -173,7 +183,7 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
     }
     this.turns.end()
     if (next._tag === "Closed") {
-      this.parts.listened.letGo()
+      this.socket.letGo()
       deadlines.stop()
       this.whenClosed.run()
     } else {
@@ -181,7 +191,7 @@ export class SocketLifecycle implements Listener, Supplier, Ending, Entry {
     }
   }
 
-  /** `closeTimeout` is up: what is left of the socket is the runtime's. */
+  /** `closeTimeout` is up: what is left of the socket is left to it. */
   fire(): void {
     this.enter(expired(this.current, this.cause ?? { _tag: "CloseTimeout" }))
   }

@@ -5,68 +5,66 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { AnySpan } from "effect/Tracer"
-import { ConcurrencyError } from "../ConcurrencyError.js"
-import type { Connection } from "../Connection.js"
-import type { ConnectionClosed } from "../ConnectionClosed.js"
-import { connectionId } from "../connectionId.js"
-import type { Engine } from "../deadlines.js"
-import type { Message } from "../inbox.js"
-import type { Handshake, SendOptions } from "../liveConnection.js"
-import type { Close } from "../protocol/Frame.js"
-import { parseExtensions } from "../protocol/headers.js"
-import type { State } from "../protocol/Protocol.js"
-import { Reading, type ReceiveError, Receiving, TypeId } from "../reading.js"
-import { Send, type Target } from "../send.js"
-import { closeFrame, convert } from "../spoken.js"
-import { Unsupported } from "../Unsupported.js"
-import { abilities } from "./abilities.js"
-import { gather } from "./messages.js"
+import { ConcurrencyError } from "./ConcurrencyError.js"
+import type { Connection } from "./Connection.js"
+import type { ConnectionClosed } from "./ConnectionClosed.js"
+import type { Capabilities } from "./capabilities.js"
+import { connectionId } from "./connectionId.js"
+import type { Engine } from "./deadlines.js"
+import type { Message } from "./inbox.js"
+import type { Handshake, SendOptions } from "./liveConnection.js"
+import type { Close, Role } from "./protocol/Frame.js"
+import type { State } from "./protocol/Protocol.js"
+import { Reading, type ReceiveError, Receiving, TypeId } from "./reading.js"
+import { Send, type Target } from "./send.js"
 import { type Parts, SocketLifecycle } from "./socketLifecycle.js"
+import { closeFrame, convert } from "./spoken.js"
+import type { Unsupported } from "./Unsupported.js"
+import { gather } from "./wholeMessages.js"
 
 const noAddress: Option.Option<Address> = Option.none()
 
-const noPings = new Unsupported({
-  operation: "ping",
-  problem: "a browser lets no program send pings or pongs. Send a message of your own, and wait for its answer."
-})
+/** What is known of a socket beforehand. */
+export interface Carried extends Omit<Parts, "closeCodes"> {
+  readonly role: Role
+  readonly capabilities: Capabilities
+  readonly handshake: () => Handshake
+  /** The failure of who wants to send pings. */
+  readonly noPings: Unsupported
+}
 
-/** `Connection` over a WebSocket of the runtime's that is open. */
-export class BrowserConnection extends Receiving implements Connection, Target {
+/** `Connection` over a socket that carries whole messages, and is open. */
+export class SocketConnection extends Receiving implements Connection, Target {
   readonly id = connectionId()
-  readonly role = "client"
-  readonly capabilities = abilities
+  readonly role: Role
+  readonly capabilities: Capabilities
   readonly context = Context.empty()
   readonly remoteAddress = noAddress
   readonly localAddress = noAddress
   readonly [TypeId]: Reading
   private readonly lifecycle: SocketLifecycle
-  private readonly target: string
+  private readonly carried: Pick<Carried, "handshake" | "noPings">
 
-  constructor(parts: Parts) {
+  constructor(carried: Carried) {
     super()
-    this.target = parts.target
-    this.lifecycle = new SocketLifecycle(parts)
+    this.role = carried.role
+    this.capabilities = carried.capabilities
+    this.carried = carried
+    this.lifecycle = new SocketLifecycle({ ...carried, closeCodes: carried.capabilities.closeCodes })
     this[TypeId] = new Reading(this.lifecycle.inbox, this.lifecycle)
   }
 
   /** Counts and traces it until it is over. */
   observe({ instruments, spans }: Engine, parent: AnySpan | undefined): void {
-    instruments("client").alone(this.lifecycle)
-    spans?.connection("client", this.id, this.lifecycle, parent)
+    instruments(this.role).alone(this.lifecycle)
+    spans?.connection(this.role, this.id, this.lifecycle, parent)
   }
 
-  /** The API tells no program what the headers are. */
   get handshake(): Handshake {
-    const { protocol, extensions } = this.lifecycle.socket
-    return {
-      request: { method: "GET", target: this.target, version: "1.1", headers: [] },
-      response: { status: 101, headers: [] },
-      subprotocol: protocol === "" ? Option.none() : Option.some(protocol),
-      extensions: parseExtensions([extensions]) ?? []
-    }
+    return this.carried.handshake()
   }
 
-  /** The API gives messages whole. */
+  /** The socket gives messages whole. */
   get receiveFragments(): Stream.Stream<Message, ReceiveError> {
     const { inbox } = this.lifecycle
     const begin = Effect.suspend(() => (inbox.claim() ? Effect.void : Effect.fail(new ConcurrencyError())))
@@ -123,18 +121,18 @@ export class BrowserConnection extends Receiving implements Connection, Target {
       })
   }
 
-  /** The API sends messages whole: nothing has left before the stream has ended, and where it fails nothing does. */
+  /** The socket sends messages whole: nothing has left before the stream has ended, and where it fails nothing does. */
   get sendFragments() {
     return <E, R>(fragments: Stream.Stream<Message, E, R>): Effect.Effect<void, E | ConnectionClosed, R> =>
       Effect.flatMap(gather(fragments), (message) => (message === undefined ? Effect.void : this.send(message)))
   }
 
   get ping(): Effect.Effect<Duration.Duration, Unsupported> {
-    return Effect.fail(noPings)
+    return Effect.fail(this.carried.noPings)
   }
 
   get pong() {
-    return (): Effect.Effect<void, Unsupported> => Effect.fail(noPings)
+    return (): Effect.Effect<void, Unsupported> => Effect.fail(this.carried.noPings)
   }
 
   get latency(): Effect.Effect<Option.Option<Duration.Duration>> {
