@@ -19,7 +19,7 @@ import * as rawServer from "./rawServer.js"
 import { type Faults, makeEnds, type Wire } from "./wire.js"
 
 export type { DirectionFaults } from "./lane.js"
-export { type Dial, type Dialled, layer, Network } from "./network.js"
+export { type Answer, type Dial, type Dialled, layer, Network } from "./network.js"
 export { EndOfStream, type Peer, type PeerSendOptions } from "./peer.js"
 export type { DialOptions, Page } from "./rawClient.js"
 export type { RawServerOptions } from "./rawServer.js"

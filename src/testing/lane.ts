@@ -3,7 +3,6 @@ import type { Role } from "../protocol/Frame.js"
 import { atLeastZero, milliseconds, positive } from "../settings.js"
 import type { End } from "./end.js"
 import type { Recorder, Said } from "./recording.js"
-import { crossed } from "./settle.js"
 
 /** One way of a wire: what has been written and has not arrived. */
 
@@ -49,7 +48,7 @@ export interface DirectionFaults {
 }
 
 /** A slow line carries something so often within a second. */
-const STEPS = 20
+const STEPS = 10
 
 /** What a lane has of its wire. */
 export interface LaneParts {
@@ -222,7 +221,6 @@ export class Lane {
 
   private deliver(first: { parcel: Parcel }, piece: number): void {
     const { parcel } = first
-    crossed()
     if (parcel._tag !== "Bytes") {
       this.parcels.shift()
       parcel.arrive()

@@ -26,7 +26,10 @@ import { type Ends, type Faults, makeEnds, type Wire } from "./wire.js"
  * answered in the server's stead, as `{ status: 503 }`; or it gets a wire with
  * these faults beside the network's.
  */
-export type Dial = "refused" | "unanswered" | Response | { readonly faults: Partial<Faults> }
+export type Dial = "refused" | "unanswered" | Answer | { readonly faults: Partial<Faults> }
+
+/** An answer in the server's stead; without headers unless told otherwise. */
+export type Answer = Pick<Response, "status" | "body"> & Partial<Pick<Response, "headers">>
 
 /** A client's attempt to connect, or to ask for a page. */
 export interface Dialled {
@@ -117,7 +120,7 @@ class Memory {
       const dial = this.decided.shift() ?? { faults: {} }
       if (dial === "refused") return Effect.fail(refused("the test has it refused"))
       if (dial === "unanswered") return Effect.never
-      if ("status" in dial) return answered(dial)
+      if ("status" in dial) return answered({ headers: [], ...dial })
       return this.reach(destination, request, { ...this.faults, ...dial.faults })
     })
   }

@@ -35,7 +35,7 @@ export interface Direction {
   readonly delay: (by: Duration.DurationInput) => Effect.Effect<void>
   /** From now on at most so many bytes arrive at a time. */
   readonly split: (size: number) => Effect.Effect<void>
-  /** From now on so many bytes arrive within a second of the Clock, a twentieth of them at a time. */
+  /** From now on so many bytes arrive within a second of the Clock, a tenth of them at a time. */
   readonly slow: (bytesPerSecond: number) => Effect.Effect<void>
   /** Cuts the wire when so many more bytes have arrived; with 0 when something is about to. */
   readonly cutAfterBytes: (count: number) => Effect.Effect<void>
