@@ -64,7 +64,7 @@ const start = <A, E, R, P, R2, R3>(
 }
 
 /** Before a scope's other finalizers run, nothing is wrong with the network any more. */
-const healing = Effect.flatMap(Network, ({ heal }) => Effect.addFinalizer(() => heal))
+const releasing = Effect.flatMap(Network, ({ release }) => Effect.addFinalizer(() => release))
 
 /**
  * Runs a handler as the server's and gives the client's end of a connection to
@@ -78,7 +78,7 @@ export const connect = <A, E, R, P = never, R2 = never, R3 = never>(
   Effect.flatMap(start(handler, options.server, options.faults), (context) =>
     Context.get(context, WebSocketClient)
       .connect(rawClient.base + (options.target ?? "/"), options.client)
-      .pipe(Effect.zipLeft(Effect.provide(healing, context)))
+      .pipe(Effect.zipLeft(Effect.provide(releasing, context)))
   )
 
 /** A peer of frames and bytes, and a server with a handler, connected in memory. */
@@ -96,19 +96,20 @@ export const connectPeer = <A, E, R, P = never, R2 = never, R3 = never>(
   options: PeerOptions<P, R2, R3> = {}
 ): Effect.Effect<Peer, ConnectError | ListenError, Scope.Scope | Rest<R, P, R2, R3>> =>
   Effect.flatMap(start(handler, options.server, options.faults), (context) =>
-    dial(options.target, options.client).pipe(Effect.provide(context), Effect.zipLeft(Effect.provide(healing, context)))
+    Effect.provide(dial(options.target, options.client), context)
   )
 
 /**
  * A network with a server, as `WebSocketServer.layer` or `Router.layer` make
  * it, and a client for it: for programs that require `WebSocketClient`, and
  * for several clients of one server. Any URI leads to the server. When it is
- * released it takes all faults back first.
+ * released it takes all faults back and cuts peers of `dial` first, so that
+ * the server waits for nobody.
  */
 export const layerServer = <A, E, R>(
   server: Layer.Layer<A, E, R>
 ): Layer.Layer<A | WebSocketClient | Listener | Connector | Network, E, Exclude<R, Listener | Connector | Network>> =>
-  Layer.scopedDiscard(healing).pipe(Layer.provideMerge(Layer.merge(server, clientLayer)), Layer.provideMerge(layer))
+  Layer.scopedDiscard(releasing).pipe(Layer.provideMerge(Layer.merge(server, clientLayer)), Layer.provideMerge(layer))
 
 /**
  * A server that does what a script says, for `layerServer`: it does the

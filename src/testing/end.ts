@@ -8,6 +8,8 @@ import type { Wire } from "./wire.js"
 /** One end of a wire. */
 export class End implements ByteStream {
   wire!: Wire
+  /** Whoever has it does nothing by itself, as answering a close frame. */
+  isPassive = false
   private readonly outgoing: Lane
   private readonly incoming: Lane
   private readonly address: Address

@@ -53,6 +53,12 @@ export class Network extends Context.Tag("effect-websockets/testing/Network")<
     readonly dials: Effect.Effect<ReadonlyArray<Dialled>>
     /** Takes all faults back, those of the wires and those to come: a network that is left so keeps nothing waiting. */
     readonly heal: Effect.Effect<void>
+    /**
+     * The same before the server stops, and clients that do nothing by themselves are cut: it would wait for them.
+     *
+     * @internal
+     */
+    readonly release: Effect.Effect<void>
   }
 >() {}
 
@@ -74,7 +80,7 @@ export const layer: Layer.Layer<Listener | Connector | Network> = Layer.effectCo
 )
 
 class Memory {
-  private readonly wires: Array<Wire> = []
+  private readonly ends: Array<Ends> = []
   private readonly dials: Array<Dialled> = []
   private readonly decided: Array<Dial> = []
   private faults: Partial<Faults> = {}
@@ -82,19 +88,29 @@ class Memory {
 
   get network(): Context.Tag.Service<Network> {
     return {
-      wires: Effect.sync(() => [...this.wires]),
+      wires: Effect.sync(() => this.ends.map(({ wire }) => wire)),
       setFaults: (faults) =>
         Effect.sync(() => {
           this.faults = { ...this.faults, ...faults }
         }),
       nextDials: (...dials) => Effect.sync(() => void this.decided.push(...dials)),
       dials: Effect.sync(() => [...this.dials]),
-      heal: Effect.suspend(() => {
-        this.faults = {}
-        this.decided.length = 0
-        return Effect.forEach(this.wires, ({ heal }) => heal, { discard: true })
-      })
+      heal: this.heal,
+      release: Effect.zipRight(
+        this.heal,
+        Effect.sync(() => {
+          for (const { client } of this.ends) if (client.isPassive) client.destroy()
+        })
+      )
     }
+  }
+
+  private get heal(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.faults = {}
+      this.decided.length = 0
+      return Effect.forEach(this.ends, ({ wire }) => wire.heal, { discard: true })
+    })
   }
 
   listen(acceptor: Acceptor) {
@@ -132,7 +148,7 @@ class Memory {
   ): Effect.Effect<Reply, TransportError, Scope.Scope> {
     return Effect.flatMap(
       Effect.acquireRelease(
-        Effect.tap(makeEnds(faults), ({ wire }) => Effect.sync(() => this.wires.push(wire))),
+        Effect.tap(makeEnds(faults), (ends) => Effect.sync(() => this.ends.push(ends))),
         ({ client }) => Effect.sync(() => client.destroy())
       ),
       (ends) =>

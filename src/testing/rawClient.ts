@@ -7,6 +7,7 @@ import { makeOffer, type OfferOptions } from "../offer.js"
 import * as uri from "../protocol/uri.js"
 import { Connector, type RequestHead } from "../Transport.js"
 import type { ConnectError } from "../WebSocketClient.js"
+import { End } from "./end.js"
 import { type Peer, StreamPeer } from "./peer.js"
 
 /** A client that speaks whatever it is told, behind a real opening handshake; and one that asks for pages. */
@@ -33,6 +34,7 @@ export const dial = (
     if ("_tag" in offer) return yield* refuse(offer)
     const reply = yield* connector.exchange(destination, handshake.request(offer))
     if (reply._tag === "Answered") return yield* refuse({ ...reply, _tag: "Rejected" })
+    if (reply.stream instanceof End) reply.stream.isPassive = true
     return new StreamPeer("client", reply.stream)
   })
 
