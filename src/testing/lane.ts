@@ -65,7 +65,7 @@ export interface LaneParts {
 const unlimited = Number.POSITIVE_INFINITY
 
 export class Lane {
-  private readonly parcels: Array<{ parcel: Parcel; readonly ripeAt: number }> = []
+  private readonly parcels: Array<{ parcel: Parcel; ripeAt: number }> = []
   private readonly parts: LaneParts
   private size = 0
   /** Bytes that have arrived. */
@@ -119,9 +119,7 @@ export class Lane {
     this.delay = 0
     this.split = this.splitAt = this.rate = this.cutAt = this.framesLeft = unlimited
     this.capacity = CAPACITY
-    this.parcels.forEach(({ parcel }, index) => {
-      this.parcels[index] = { parcel, ripeAt: 0 }
-    })
+    for (const parcel of this.parcels) parcel.ripeAt = 0
     this.run()
   }
 
