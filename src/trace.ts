@@ -25,7 +25,8 @@ const names: Readonly<Record<number, string>> = {
 /** In quotation marks, with the usual escapes, and all others that a terminal could obey. */
 const quoted = (text: string): string => printable(JSON.stringify(text))
 
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ")
+export const hex = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ")
 
 /** Bytes as text where they are text; without the character that was cut where they are the beginning of more. */
 const shownText = (bytes: Uint8Array, isCut: boolean): string | undefined => {

@@ -53,11 +53,7 @@ export class Network extends Context.Tag("effect-websockets/testing/Network")<
     readonly dials: Effect.Effect<ReadonlyArray<Dialled>>
     /** Takes all faults back, those of the wires and those to come: a network that is left so keeps nothing waiting. */
     readonly heal: Effect.Effect<void>
-    /**
-     * The same before the server stops, and clients that do nothing by themselves are cut: it would wait for them.
-     *
-     * @internal
-     */
+    /** The same, and cuts the peers of `dial`: they answer nothing, and a server that stops would wait for them. */
     readonly release: Effect.Effect<void>
   }
 >() {}

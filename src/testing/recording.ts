@@ -1,7 +1,7 @@
 import { printable } from "../printable.js"
 import type { Role } from "../protocol/Frame.js"
 import type { RequestHead, ResponseHead } from "../protocol/Handshake.js"
-import { SHOWN } from "../trace.js"
+import { hex, SHOWN } from "../trace.js"
 import { type Frame, showWith } from "./Frame.js"
 import { FrameReader } from "./frameReader.js"
 
@@ -55,9 +55,8 @@ export type Recorded = RecordedRequest | RecordedResponse | RecordedFrame | Reco
 
 const arrows: Readonly<Record<Role, string>> = { client: "client → server", server: "server → client" }
 
-const hex = (bytes: Uint8Array): string =>
-  Array.from(bytes.subarray(0, SHOWN / 3), (byte) => byte.toString(16).padStart(2, "0")).join(" ") +
-  (bytes.length > SHOWN / 3 ? " …" : "")
+const beginning = (bytes: Uint8Array): string =>
+  hex(bytes.subarray(0, SHOWN / 3)) + (bytes.length > SHOWN / 3 ? " …" : "")
 
 /** What is not as it has to be: a client masks its frames, a server does not. RFC 6455 §5.1. */
 const maskRemark = ({ from, maskingKey }: RecordedFrame): string => {
@@ -76,7 +75,7 @@ const content = (recorded: Exclude<Recorded, RecordedCut>): string => {
     case "Frame":
       return showWith(recorded.frame, maskRemark(recorded))
     case "Bytes":
-      return `${hex(recorded.bytes)} [${recorded.bytes.length} bytes, no whole frame]`
+      return `${beginning(recorded.bytes)} [${recorded.bytes.length} bytes, no whole frame]`
     case "End":
       return "end of stream"
   }

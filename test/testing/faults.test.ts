@@ -90,6 +90,17 @@ describe("L11: a wire that cuts itself", () => {
       })
   )
 
+  it.scoped("does not count what is no whole frame", () =>
+    Effect.gen(function* () {
+      const { peer, wire, log } = yield* noted
+      yield* wire.toServer.cutAfterFrames(1)
+      yield* peer.write(Uint8Array.of(0x81, 0x85))
+      yield* peer.end
+      yield* Testing.settle
+      assert.deepStrictEqual(log, [[0x81, 0x85], "end"])
+    })
+  )
+
   it.scoped("does not count frames of the other direction", () =>
     Effect.gen(function* () {
       const { connection, wire } = yield* opened()
