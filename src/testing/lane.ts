@@ -1,4 +1,5 @@
 import type * as Duration from "effect/Duration"
+import { macrotask } from "../macrotask.js"
 import type { Role } from "../protocol/Frame.js"
 import { atLeastZero, milliseconds, positive } from "../settings.js"
 import type { End } from "./end.js"
@@ -23,7 +24,8 @@ export const soon = (run: () => void): void => {
   if (inARow < MICROTASKS_IN_A_ROW) queueMicrotask(run)
   else {
     inARow = 0
-    setTimeout(run, 0)
+    // As `settle` waits: a timer could come behind all of its turns.
+    macrotask(run)
   }
 }
 

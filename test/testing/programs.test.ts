@@ -193,6 +193,21 @@ describe("L11: a network", () => {
   )
 })
 
+describe("L11: settle", () => {
+  it.effect("sees arrive what was written, each time of many", () =>
+    Effect.gen(function* () {
+      for (let round = 0; round < 600; round++) {
+        const { peer, stream } = yield* Testing.makePair
+        let arrived = 0
+        stream.attach({ data: () => void arrived++, end: () => {}, drain: () => {}, closed: () => {} })
+        yield* peer.write(Uint8Array.of(1))
+        yield* Testing.settle
+        assert.strictEqual(arrived, 1, `round ${round}`)
+      }
+    })
+  )
+})
+
 describe("L11: pass", () => {
   it.effect("lets time pass for what was only just begun, and what it wakes go on", () =>
     Effect.gen(function* () {
