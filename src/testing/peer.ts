@@ -46,7 +46,7 @@ export class StreamPeer implements Peer {
   readonly stream: ByteStream
   private readonly role: Role
   private readonly reader = new FrameReader()
-  private readonly end_ = Deferred.unsafeMake<void>(FiberId.none)
+  private readonly ended = Deferred.unsafeMake<void>(FiberId.none)
   private isOver = false
   private waiting: Array<() => void> = []
 
@@ -65,7 +65,7 @@ export class StreamPeer implements Peer {
       drain: () => {},
       closed: () => {
         this.isOver = true
-        Deferred.unsafeDone(this.end_, Effect.void)
+        Deferred.unsafeDone(this.ended, Effect.void)
         this.notify()
       }
     })
@@ -118,7 +118,7 @@ export class StreamPeer implements Peer {
   }
 
   get closed(): Effect.Effect<void> {
-    return Deferred.await(this.end_)
+    return Deferred.await(this.ended)
   }
 
   /** Waits until something has come, or the end. */

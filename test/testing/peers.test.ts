@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Connection, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { Frame, Testing } from "effect-websockets/testing"
 
@@ -281,8 +281,6 @@ describe("L11: dial and request", () => {
 
   it.scoped("a wire is known of no other peer", () =>
     Effect.gen(function* () {
-      const context = yield* Layer.build(server)
-      assert.isDefined(Context.get(context, Testing.Network))
       const peer: Testing.Peer = { ...(yield* Testing.makePair).peer }
       assert.isTrue(Exit.isFailure(yield* Effect.exit(Testing.wireOf(peer))))
     })
