@@ -9,7 +9,7 @@ import type { ByteStream } from "./Transport.js"
 /** Each frame of a connection as a line for a person, as `< TEXT "Hello" [5 bytes]`: read off the bytes beside the connection. */
 
 /** So much of a payload is shown, in bytes. */
-const SHOWN = 48
+export const SHOWN = 48
 
 const longestHeader = 14
 
@@ -25,7 +25,8 @@ const names: Readonly<Record<number, string>> = {
 /** In quotation marks, with the usual escapes, and all others that a terminal could obey. */
 const quoted = (text: string): string => printable(JSON.stringify(text))
 
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ")
+export const hex = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ")
 
 /** Bytes as text where they are text; without the character that was cut where they are the beginning of more. */
 const shownText = (bytes: Uint8Array, isCut: boolean): string | undefined => {
@@ -84,21 +85,28 @@ class Line {
 
   private end(): void {
     const first = this.head[0]!
-    const opcode = first & 0x0f
     const payload = Uint8Array.from(this.shown)
     if (this.masked) mask.xor(payload, 0, payload.length, header.readUint32(this.head, this.headLength - 4), 0)
-    const rsv = (first >> 4) & 7
-    const isCut = this.length > payload.length
-    const parts = [
-      this.sign,
-      names[opcode] ?? `OPCODE ${opcode}`,
-      contentOf(opcode, payload, rsv !== 0, isCut) + (isCut ? " …" : ""),
-      `[${this.length} bytes${rsv === 0 ? "" : `, RSV ${rsv}`}${first < 0x80 ? ", continued" : ""}]`
-    ]
+    const frame = { fin: first >= 0x80, rsv: (first >> 4) & 7, opcode: first & 0x0f, payload }
     this.headLength = 0
     this.shown = []
-    this.write(parts.filter((part) => part !== "").join(" "))
+    this.write(`${this.sign} ${describe(frame, this.length)}`)
   }
+}
+
+/** A frame whose payload, or the beginning of it, is there. */
+export const describe = (
+  { fin, opcode, payload, rsv }: Omit<Frame.Frame, "opcode"> & { readonly opcode: number },
+  length: number,
+  remark = ""
+): string => {
+  const isCut = length > payload.length
+  const parts = [
+    names[opcode] ?? `OPCODE ${opcode}`,
+    contentOf(opcode, payload, rsv !== 0, isCut) + (isCut ? " …" : ""),
+    `[${length} bytes${rsv === 0 ? "" : `, RSV ${rsv}`}${fin ? "" : ", continued"}${remark}]`
+  ]
+  return parts.filter((part) => part !== "").join(" ")
 }
 
 const contentOf = (opcode: number, payload: Uint8Array, isEncoded: boolean, isCut: boolean): string => {

@@ -6,19 +6,21 @@ import { WebSocketClient, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import { greetUser, Server } from "../examples/requests.js"
 
-/** What the README shows is what the examples contain, and those are compiled and run by their tests. */
+/** What the README shows is what the examples and the recipes of tests contain, and those are compiled and run. */
 
 const root = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
 const readme = await readFile(root("README.md"), "utf8")
 
-const snippets = [...readme.matchAll(/^```ts\n\/\/ (examples\/\S+)\n(.*?)^```$/gms)].map(([, file, code]) => ({
-  file: file!,
-  lines: code!
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "")
-}))
+const snippets = [...readme.matchAll(/^```ts\n\/\/ ((?:examples|test\/recipes)\/\S+)\n(.*?)^```$/gms)].map(
+  ([, file, code]) => ({
+    file: file!,
+    lines: code!
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line !== "")
+  })
+)
 
 describe("the README", () => {
   it("shows a snippet of each thing that a newcomer meets", () => {
@@ -42,7 +44,8 @@ describe("the README", () => {
   })
 
   it("names only examples that exist", async () => {
-    for (const [, file] of readme.matchAll(/\((examples\/[^)]+)\)/g)) await readFile(root(file!), "utf8")
+    for (const [, file] of readme.matchAll(/\(((?:examples|test\/recipes)\/[^)]+)\)/g))
+      await readFile(root(file!), "utf8")
   })
 })
 

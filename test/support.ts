@@ -2,7 +2,6 @@ import { Buffer } from "node:buffer"
 import { Deferred, Effect, Layer } from "effect"
 import { Connection, Transport, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
-import { macrotask } from "../src/macrotask.js"
 import * as Frame from "../src/protocol/Frame.js"
 
 /** What tests in memory share: frames as a client sends them, and bytes as hex. */
@@ -49,15 +48,7 @@ export const readBytes = (peer: Testing.Peer, length: number): Effect.Effect<Uin
   })
 
 /** Lets everything happen that can happen without time passing. */
-export const settle: Effect.Effect<void> = Effect.promise(
-  () =>
-    new Promise<void>((resolve) => {
-      let turns = 0
-      // As the library waits, which may be with timers: then these come behind its own.
-      const next = () => (++turns < 10 ? macrotask(next) : resolve())
-      next()
-    })
-)
+export const settle = Testing.settle
 
 /** A connection under test, the peer at its other end and the wire between them, which is cut when the test is over. */
 export const open = (role: Connection.Role, options?: Connection.ConnectionOptions) =>

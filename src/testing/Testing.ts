@@ -1,139 +1,40 @@
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
 import * as Framing from "../Framing.js"
 import * as Handshake from "../Handshake.js"
-import { ListenError } from "../ListenError.js"
+import type { ListenError } from "../ListenError.js"
 import { LiveConnection } from "../liveConnection.js"
-import { isUpgrade } from "../protocol/Handshake.js"
-import {
-  type Acceptor,
-  type ByteStream,
-  Connector,
-  Listener,
-  type Reply,
-  type Request,
-  type Response
-} from "../Transport.js"
-import { type Operation, TransportError } from "../TransportError.js"
+import type { Role } from "../protocol/Frame.js"
+import type { ByteStream, Connector, Listener, RequestHead } from "../Transport.js"
 import { type ConnectError, type ConnectOptions, layer as clientLayer, WebSocketClient } from "../WebSocketClient.js"
 import { type Needed, type ServerOptions, layer as serverLayer } from "../WebSocketServer.js"
-import { End, type Ends, type Faults, makeEnds, type Wire } from "./wire.js"
+import { End } from "./end.js"
+import { layer, Network } from "./network.js"
+import { type Peer, StreamPeer } from "./peer.js"
+import * as rawClient from "./rawClient.js"
+import * as rawServer from "./rawServer.js"
+import { type Faults, makeEnds, type Wire } from "./wire.js"
 
-export type { Faults, Wire } from "./wire.js"
-
-/** The wires between the clients and the server of an in-memory network. */
-export class Network extends Context.Tag("effect-websockets/testing/Network")<
-  Network,
-  {
-    /** All wires so far, the oldest first; those of closed connections too. */
-    readonly wires: Effect.Effect<ReadonlyArray<Wire>>
-    /** The faults that wires have from now on when they are made, so that they hit the opening handshake too. */
-    readonly setFaults: (faults: Partial<Faults>) => Effect.Effect<void>
-  }
->() {}
-
-/**
- * A listener and a connector that are each other's only peers, in memory.
- *
- * Handshake, frames and closing are the real ones; there is no HTTP text and
- * no network, so that every timer is the Clock's, and a test decides what
- * arrives and when.
- */
-export const layer: Layer.Layer<Listener | Connector | Network> = Layer.effectContext(
-  Effect.sync(() => {
-    const wires: Array<Wire> = []
-    const faults: Partial<Faults> = {}
-    let acceptor: Acceptor | undefined
-    return Context.make(Network, {
-      wires: Effect.sync(() => [...wires]),
-      setFaults: (next) => Effect.sync(() => void Object.assign(faults, next))
-    }).pipe(
-      Context.add(Listener, {
-        listen: (next) =>
-          Effect.acquireRelease(
-            Effect.suspend(() => {
-              if (acceptor !== undefined) {
-                const cause = new Error("another server listens on this network")
-                return Effect.fail(new ListenError({ address: "memory", code: "EADDRINUSE", cause }))
-              }
-              acceptor = next
-              return Effect.succeed([{ _tag: "TcpAddress" as const, hostname: "memory", port: 80 }])
-            }),
-            () =>
-              Effect.sync(() => {
-                acceptor = undefined
-              })
-          )
-      }),
-      Context.add(Connector, {
-        exchange: (destination, request) =>
-          Effect.flatMap(
-            Effect.acquireRelease(
-              Effect.tap(makeEnds(faults), ({ wire }) => Effect.sync(() => wires.push(wire))),
-              ({ client }) => Effect.sync(() => client.destroy())
-            ),
-            (ends) =>
-              acceptor === undefined
-                ? Effect.fail(refused())
-                : dial(acceptor, ends, {
-                    ...request,
-                    peer: { secure: destination.secure, remote: ends.client.localAddress() }
-                  })
-          )
-      })
-    )
-  })
-)
-
-const failure = (operation: Operation, code: string, problem: string) =>
-  new TransportError({ operation, peer: "memory", code, cause: new Error(problem) })
-
-const refused = () => failure("connect", "ECONNREFUSED", "no server listens on this network")
-
-const cutOff = () => failure("handshake", "ECONNRESET", "the server ended the connection without an answer")
-
-/** One exchange over a wire, whose faults are the handshake's as well. */
-const dial = (acceptor: Acceptor, { client, server }: Ends, request: Request): Effect.Effect<Reply, TransportError> =>
-  Effect.async<Reply, TransportError>((resume) => {
-    const settle = acceptor.arrived(() => server.destroy())
-    server.onGone(settle)
-    client.onGone((error) => resume(Effect.fail(error ?? cutOff())))
-    client.onEnd(() => resume(Effect.fail(cutOff())))
-    const answer = (response: Response) =>
-      server.say(() => resume(Effect.map(bodyOf(response), (body): Reply => ({ _tag: "Answered", response, body }))))
-    client.say(() => {
-      settle()
-      acceptor.exchange({
-        request,
-        isUpgrade: isUpgrade(request),
-        accept: (response) => {
-          server.say(() => resume(Effect.succeed({ _tag: "Switched", response, stream: client })))
-          return server
-        },
-        respond: (response) => {
-          answer(response)
-          server.end()
-        },
-        abort: () => server.destroy(),
-        onAbort: (gone) => {
-          server.onEnd(gone)
-          server.onGone(gone)
-        }
-      })
-    })
-  })
-
-const bodyOf = ({ body }: Response): Effect.Effect<Uint8Array> => {
-  if (body === undefined) return Effect.succeed(new Uint8Array(0))
-  if (typeof body === "string") return Effect.succeed(new TextEncoder().encode(body))
-  if (body instanceof Uint8Array) return Effect.succeed(body)
-  return Effect.promise(async () => new Uint8Array(await new globalThis.Response(body as BodyInit).arrayBuffer()))
-}
+export type { DirectionFaults } from "./lane.js"
+export { type Answer, type Dial, type Dialled, layer, Network } from "./network.js"
+export { EndOfStream, type Peer, type PeerSendOptions } from "./peer.js"
+export type { DialOptions, Page } from "./rawClient.js"
+export type { RawServerOptions } from "./rawServer.js"
+export {
+  type Recorded,
+  type RecordedBytes,
+  type RecordedCut,
+  type RecordedEnd,
+  type RecordedFrame,
+  type RecordedRequest,
+  type RecordedResponse,
+  show
+} from "./recording.js"
+export { pass, settle } from "./settle.js"
+export type { Direction, Faults, Wire } from "./wire.js"
 
 /** A client and a server with a handler, connected in memory. */
 export interface Options<P = never, R = never, R2 = never> {
@@ -148,96 +49,153 @@ export interface Options<P = never, R = never, R2 = never> {
 /** What handler and hooks need beside what `connect` builds. */
 type Rest<R, P, R2, R3> = Exclude<Needed<R, P, R2, R3>, Listener | Connector | Network>
 
+/** A server with a handler and a client, on a network of their own, in the scope. */
+const start = <A, E, R, P, R2, R3>(
+  handler: (connection: Connection) => Effect.Effect<A, E, R>,
+  server: ServerOptions<P, R2, R3> | undefined,
+  faults: Partial<Faults> = {}
+) => {
+  const build = Layer.build(layerServer(serverLayer(handler, server))) as Effect.Effect<
+    Context.Context<WebSocketClient | Network | Connector>,
+    ListenError,
+    Scope.Scope | Rest<R, P, R2, R3>
+  >
+  return Effect.tap(build, (context) => Context.get(context, Network).setFaults(faults))
+}
+
+/** Before a scope's other finalizers run, nothing is wrong with the network any more. */
+const releasing = Effect.flatMap(Network, ({ release }) => Effect.addFinalizer(() => release))
+
 /**
  * Runs a handler as the server's and gives the client's end of a connection to
- * it. Leaving the scope closes the connection, then stops the server.
+ * it. Leaving the scope takes all faults back, closes the connection, then
+ * stops the server.
  */
 export const connect = <A, E, R, P = never, R2 = never, R3 = never>(
   handler: (connection: Connection) => Effect.Effect<A, E, R>,
   options: Options<P, R2, R3> = {}
-): Effect.Effect<Connection, ConnectError | ListenError, Scope.Scope | Rest<R, P, R2, R3>> => {
-  const build = Layer.build(
-    Layer.merge(serverLayer(handler, options.server), clientLayer).pipe(Layer.provideMerge(layer))
-  ) as Effect.Effect<Context.Context<WebSocketClient | Network>, ListenError, Scope.Scope | Rest<R, P, R2, R3>>
-  return Effect.flatMap(build, (context) =>
-    Effect.zipRight(
-      Context.get(context, Network).setFaults(options.faults ?? {}),
-      Context.get(context, WebSocketClient).connect(`ws://memory${options.target ?? "/"}`, options.client)
-    )
+): Effect.Effect<Connection, ConnectError | ListenError, Scope.Scope | Rest<R, P, R2, R3>> =>
+  Effect.flatMap(start(handler, options.server, options.faults), (context) =>
+    Context.get(context, WebSocketClient)
+      .connect(rawClient.base + (options.target ?? "/"), options.client)
+      .pipe(Effect.zipLeft(Effect.provide(releasing, context)))
   )
+
+/** A peer of frames and bytes, and a server with a handler, connected in memory. */
+export interface PeerOptions<P = never, R = never, R2 = never> extends Omit<Options<P, R, R2>, "client"> {
+  readonly client?: rawClient.DialOptions | undefined
 }
 
-/** The wire that a connection of this network runs over; a defect for any other connection. */
-export const wireOf = (connection: Connection): Effect.Effect<Wire> =>
+/**
+ * The same with a client that does nothing by itself and may send what is
+ * forbidden: it has done the opening handshake, and speaks frames and bytes.
+ * Leaving the scope cuts it, then stops the server.
+ */
+export const connectPeer = <A, E, R, P = never, R2 = never, R3 = never>(
+  handler: (connection: Connection) => Effect.Effect<A, E, R>,
+  options: PeerOptions<P, R2, R3> = {}
+): Effect.Effect<Peer, ConnectError | ListenError, Scope.Scope | Rest<R, P, R2, R3>> =>
+  Effect.flatMap(start(handler, options.server, options.faults), (context) =>
+    Effect.provide(dial(options.target, options.client), context)
+  )
+
+/**
+ * A network with a server, as `WebSocketServer.layer` or `Router.layer` make
+ * it, and a client for it: for programs that require `WebSocketClient`, and
+ * for several clients of one server. Any URI leads to the server. When it is
+ * released it takes all faults back and cuts peers of `dial` first, so that
+ * the server waits for nobody.
+ */
+export const layerServer = <A, E, R>(
+  server: Layer.Layer<A, E, R>
+): Layer.Layer<A | WebSocketClient | Listener | Connector | Network, E, Exclude<R, Listener | Connector | Network>> =>
+  Layer.scopedDiscard(releasing).pipe(Layer.provideMerge(Layer.merge(server, clientLayer)), Layer.provideMerge(layer))
+
+/**
+ * A server that does what a script says, for `layerServer`: it does the
+ * opening handshake, and then each client's peer is the script's, which may
+ * send what is forbidden. When the script is over its side of the stream ends.
+ * A script that fails, but for `EndOfStream`, makes the layer's release die
+ * with that, and so the test.
+ */
+export const layerPeer = <A, E, R>(
+  script: (peer: Peer) => Effect.Effect<A, E, R>,
+  options: rawServer.RawServerOptions = {}
+): Layer.Layer<never, ListenError, Listener | Exclude<R, Scope.Scope>> =>
+  Layer.scopedDiscard(rawServer.serve(script, options))
+
+/**
+ * A client that does nothing by itself and may send what is forbidden, of
+ * whatever server there is: it does the opening handshake, offering no
+ * extension, and speaks frames and bytes. Fails as `WebSocketClient.connect`
+ * does, but follows no redirects and waits as long as it takes. Leaving the
+ * scope cuts it.
+ */
+export const dial = (
+  target = "/",
+  options: rawClient.DialOptions = {}
+): Effect.Effect<Peer, ConnectError, Connector | Scope.Scope> => rawClient.dial(target, options)
+
+/** Asks for a page, as for a health check beside the WebSockets. One whose headers ask for a WebSocket is a defect. */
+export const request = (
+  target: string,
+  options: Partial<Pick<RequestHead, "method" | "headers">> = {}
+): Effect.Effect<rawClient.Page, ConnectError, Connector> => rawClient.request(target, options)
+
+/** The wire that a connection or a peer of this network has; a defect for any other. */
+export const wireOf = (of: Connection | Peer): Effect.Effect<Wire> =>
   Effect.sync(() => {
-    const stream = connection instanceof LiveConnection ? connection.stream : undefined
+    const stream = of instanceof LiveConnection || of instanceof StreamPeer ? of.stream : undefined
     if (!(stream instanceof End)) throw new TypeError("this connection runs over no wire of Testing's")
     return stream.wire
   })
 
-/** What stands at the other end of a connection under test: it speaks bytes. */
-export interface Peer {
-  readonly write: (bytes: Uint8Array) => Effect.Effect<void>
-  /** Waits for bytes and takes all that are there; nothing once the other end has ended its side. */
-  readonly read: Effect.Effect<Uint8Array>
-  /** Ends this side; the other stays open. */
-  readonly end: Effect.Effect<void>
-  readonly destroy: Effect.Effect<void>
-  readonly pause: Effect.Effect<void>
-  readonly resume: Effect.Effect<void>
-  /** Waits until nothing is left of the stream. */
-  readonly closed: Effect.Effect<void>
+/** A stream of bytes, the peer at its other end, and the wire between them. */
+export interface Pair {
+  readonly stream: ByteStream
+  readonly peer: Peer
+  readonly wire: Wire
 }
 
-/** A stream of bytes for `Connection.make`, and the peer at its other end. */
-export const makePair: Effect.Effect<{ readonly stream: ByteStream; readonly peer: Peer; readonly wire: Wire }> =
-  Effect.map(makeEnds(), ({ client, server, wire }) => ({ stream: server, peer: makePeer(client), wire }))
-
-const makePeer = (stream: ByteStream): Peer => {
-  const chunks: Array<number> = []
-  let isOver = false
-  let wake: Array<() => void> = []
-  const closed = Deferred.unsafeMake<void>(FiberId.none)
-  const notify = () => {
-    for (const waiting of wake.splice(0)) waiting()
-  }
-  stream.attach({
-    data: (bytes) => {
-      for (const byte of bytes) chunks.push(byte)
-      notify()
-    },
-    end: () => {
-      isOver = true
-      notify()
-    },
-    drain: () => {},
-    closed: () => {
-      isOver = true
-      Deferred.unsafeDone(closed, Effect.void)
-      notify()
-    }
-  })
-  const read: Effect.Effect<Uint8Array> = Effect.suspend(() =>
-    chunks.length > 0 || isOver
-      ? Effect.sync(() => Uint8Array.from(chunks.splice(0)))
-      : Effect.async<Uint8Array>((resume) => {
-          const waiting = () => resume(read)
-          wake.push(waiting)
-          return Effect.sync(() => {
-            wake = wake.filter((other) => other !== waiting)
-          })
-        })
+/** A stream of bytes for `Connection.make`, on whose other end the other role is. */
+export const makePairFor = (role: Role): Effect.Effect<Pair> =>
+  Effect.map(makeEnds(), ({ client, server, wire }) =>
+    role === "server"
+      ? { stream: server, peer: new StreamPeer("client", client), wire }
+      : { stream: client, peer: new StreamPeer("server", server), wire }
   )
-  return {
-    write: (bytes) => Effect.sync(() => void stream.write(bytes)),
-    read,
-    end: Effect.sync(() => stream.end()),
-    destroy: Effect.sync(() => stream.destroy()),
-    pause: Effect.sync(() => stream.pause()),
-    resume: Effect.sync(() => stream.resume()),
-    closed: Deferred.await(closed)
-  }
-}
+
+/** The same for a server's connection. */
+export const makePair: Effect.Effect<Pair> = makePairFor("server")
+
+/**
+ * Runs a test once for each byte at which a fault may hit it, from 0 on, until
+ * a run has not come to that byte: with `(at) => ({ splitAt: at })` for bytes
+ * that arrive parted there, with `(at) => ({ cutAfterBytes: at })` for a wire
+ * that is cut there; in one direction by `toServer` or `toClient`. Gives the
+ * number of runs that were hit. A failure has the byte in its trace.
+ */
+export const atEveryByte = <A, E, R>(
+  fault: (at: number) => Partial<Faults>,
+  test: (faults: Partial<Faults>) => Effect.Effect<A, E, R>
+): Effect.Effect<number, E, R> =>
+  Effect.iterate(
+    { at: 0, isReached: true },
+    {
+      while: ({ isReached }) => isReached,
+      body: ({ at }) =>
+        Effect.suspend(() => {
+          let isReached = false
+          const faults: Partial<Faults> = {
+            ...fault(at),
+            onReached: () => {
+              isReached = true
+            }
+          }
+          return Effect.map(test(faults), () => ({ at: at + 1, isReached }))
+        }).pipe(Effect.withSpan(`with the fault at byte ${at}`))
+    }
+  ).pipe(Effect.map(({ at }) => at - 1))
 
 /** The same handshake keys, masking keys and ping payloads in every run, for tests that assert on the wire: 1, 2, 3 … */
 export const layerKeys: Layer.Layer<never> = Layer.suspend(() => {

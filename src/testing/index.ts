@@ -1,1 +1,2 @@
+export * as Frame from "./Frame.js"
 export * as Testing from "./Testing.js"

@@ -3,301 +3,31 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import { joinedBytes } from "../joinedBytes.js"
-import { macrotask } from "../macrotask.js"
-import { allocate } from "../protocol/native.js"
-import { positive } from "../settings.js"
-import type { Address, ByteStream, Sink, WriteResult } from "../Transport.js"
+import type { Role } from "../protocol/Frame.js"
+import type { Address } from "../Transport.js"
 import { TransportError } from "../TransportError.js"
+import { End } from "./end.js"
+import type { Frame } from "./Frame.js"
+import { type DirectionFaults, Lane } from "./lane.js"
+import { type Recorded, Recorder, show } from "./recording.js"
 
 /**
  * Two streams of bytes that are each other's ends, without a network: what one
  * writes the other reads, in order, a microtask later, unless a fault is set.
  */
 
-/** What travels from one end to the other. */
-type Parcel =
-  | { readonly _tag: "Bytes"; readonly bytes: Uint8Array }
-  | { readonly _tag: "End" }
-  /** Something that is said as a value: a request or a response. */
-  | { readonly _tag: "Value"; readonly arrive: () => void }
-
-/** As much as a system's socket buffer: above it a writer is told to wait. */
-const CAPACITY = 65_536
-
-/** One by one, microtasks would keep timers and other input waiting for as long as two ends talk. */
-const MICROTASKS_IN_A_ROW = 256
-let inARow = 0
-const soon = (run: () => void): void => {
-  inARow++
-  if (inARow < MICROTASKS_IN_A_ROW) queueMicrotask(run)
-  else {
-    inARow = 0
-    macrotask(run)
-  }
+/** What is wrong with a wire: in both directions, or in one of them. */
+export interface Faults extends DirectionFaults {
+  /** Beside what holds for both directions, and instead of it where it is the same fault. */
+  readonly toServer: Partial<DirectionFaults>
+  readonly toClient: Partial<DirectionFaults>
+  /** Called when as many bytes have arrived as `splitAt` or `cutAfterBytes` says. */
+  readonly onReached: () => void
 }
 
-/** The faults of a wire, the same in both directions. */
-export interface Faults {
-  stalled: boolean
-  /** Milliseconds of the Clock. */
-  delay: number
-  /** Bytes that arrive at a time. */
-  split: number
-}
-
-interface Context {
-  readonly faults: Faults
-  readonly sleep: (milliseconds: number, then: () => void) => void
-}
-
-/** One way: what has been written and has not arrived. */
-class Direction {
-  private readonly parcels: Array<Parcel> = []
-  /** How many of them have been on their way for long enough. */
-  private ripe = 0
-  private size = 0
-  private isRunning = false
-  private readonly context: Context
-  /** All bytes that were ever written. */
-  readonly log: Array<Uint8Array> = []
-  receiver!: End
-  writer!: End
-
-  constructor(context: Context) {
-    this.context = context
-  }
-
-  get bufferedAmount(): number {
-    return this.size
-  }
-
-  get isFull(): boolean {
-    return this.size > CAPACITY
-  }
-
-  put(parcel: Parcel): void {
-    this.parcels.push(parcel)
-    if (parcel._tag === "Bytes") {
-      this.size += parcel.bytes.length
-      this.log.push(parcel.bytes)
-    }
-    const { faults, sleep } = this.context
-    if (faults.delay > 0) sleep(faults.delay, () => this.ripen())
-    else this.ripen()
-  }
-
-  private ripen(): void {
-    this.ripe++
-    this.run()
-  }
-
-  /** What is on its way is lost. */
-  drop(): void {
-    this.parcels.length = 0
-    this.size = 0
-  }
-
-  run(): void {
-    if (this.isRunning || this.ripe === 0) return
-    this.isRunning = true
-    soon(() => {
-      this.isRunning = false
-      this.deliverAll()
-    })
-  }
-
-  private deliverAll(): void {
-    const { faults } = this.context
-    while (this.ripe > 0 && !faults.stalled) {
-      const parcel = this.parcels[0]
-      if (parcel === undefined || !this.receiver.accepts(parcel)) break
-      if (parcel._tag === "Bytes" && parcel.bytes.length > faults.split) {
-        const { bytes } = parcel
-        this.parcels[0] = { _tag: "Bytes", bytes: bytes.subarray(faults.split) }
-        this.deliver({ _tag: "Bytes", bytes: bytes.subarray(0, faults.split) })
-      } else {
-        this.parcels.shift()
-        this.ripe--
-        this.deliver(parcel)
-      }
-    }
-    if (this.size === 0) this.writer.drained()
-  }
-
-  private deliver(parcel: Parcel): void {
-    if (parcel._tag === "Bytes") this.size -= parcel.bytes.length
-    this.receiver.take(parcel)
-  }
-}
-
-/** One end of a wire. */
-export class End implements ByteStream {
-  wire!: Wire
-  private readonly outgoing: Direction
-  private readonly incoming: Direction
-  private readonly address: Address
-  private readonly peerAddress: Address
-  private sink: Sink | undefined
-  private isPaused = false
-  private hasEnded = false
-  private peerHasEnded = false
-  private isGone = false
-  private awaitsDrain = false
-  private error: TransportError | undefined
-  private isTold = false
-  private whenGone: Array<(error: TransportError | undefined) => void> = []
-  private whenEnded: Array<() => void> = []
-
-  constructor(outgoing: Direction, incoming: Direction, address: Address, peerAddress: Address) {
-    this.outgoing = outgoing
-    this.incoming = incoming
-    this.address = address
-    this.peerAddress = peerAddress
-    outgoing.writer = this
-    incoming.receiver = this
-  }
-
-  attach(sink: Sink): void {
-    this.sink = sink
-    this.incoming.run()
-    if (this.peerHasEnded) soon(() => sink.end())
-    if (this.isGone) soon(() => this.tellClosed())
-  }
-
-  write(bytes: Uint8Array): WriteResult {
-    if (this.isGone || this.hasEnded) return "sent"
-    const copy = allocate(bytes.length)
-    copy.set(bytes)
-    this.outgoing.put({ _tag: "Bytes", bytes: copy })
-    if (!this.outgoing.isFull) return "sent"
-    this.awaitsDrain = true
-    return "full"
-  }
-
-  /** Says something to the other end that is no bytes. */
-  say(arrive: () => void): void {
-    if (!this.isGone) this.outgoing.put({ _tag: "Value", arrive })
-  }
-
-  pause(): void {
-    this.isPaused = true
-  }
-
-  resume(): void {
-    this.isPaused = false
-    this.incoming.run()
-  }
-
-  bufferedAmount(): number {
-    return this.awaitsDrain ? this.outgoing.bufferedAmount : 0
-  }
-
-  end(): void {
-    if (this.isGone || this.hasEnded) return
-    this.hasEnded = true
-    this.outgoing.put({ _tag: "End" })
-    this.closeIfDone()
-  }
-
-  destroy(): void {
-    if (this.isGone) return
-    // As a system does it: what was written still goes, and then the end; what comes is met by a reset.
-    if (!this.hasEnded) this.outgoing.put({ _tag: "End" })
-    this.gone(undefined)
-  }
-
-  /** The wire is cut: nothing that is on its way arrives. */
-  cut(error: TransportError): void {
-    this.outgoing.drop()
-    this.gone(error)
-  }
-
-  remoteAddress(): Address {
-    return this.peerAddress
-  }
-
-  localAddress(): Address {
-    return this.address
-  }
-
-  /** Whether a parcel can be had now; bytes wait for somebody who reads. */
-  accepts(parcel: Parcel): boolean {
-    return this.isGone || parcel._tag !== "Bytes" || (this.sink !== undefined && !this.isPaused)
-  }
-
-  take(parcel: Parcel): void {
-    switch (parcel._tag) {
-      case "Value":
-        parcel.arrive()
-        return
-      case "End":
-        this.peerHasEnded = true
-        if (this.isGone) return
-        for (const run of this.whenEnded.splice(0)) run()
-        this.sink?.end()
-        this.closeIfDone()
-        return
-      case "Bytes":
-        if (this.isGone) this.resetPeer()
-        else this.sink!.data(parcel.bytes.slice())
-        return
-    }
-  }
-
-  drained(): void {
-    if (!this.awaitsDrain || this.isGone) return
-    this.awaitsDrain = false
-    this.sink?.drain()
-  }
-
-  /** Bytes have come for an end that is gone: its peer learns of that. */
-  private resetPeer(): void {
-    this.incoming.writer.cut(
-      new TransportError({
-        operation: "stream",
-        peer: "memory",
-        code: "ECONNRESET",
-        cause: new Error("the other end is gone")
-      })
-    )
-  }
-
-  private closeIfDone(): void {
-    if (this.hasEnded && this.peerHasEnded) this.gone(undefined)
-  }
-
-  private gone(error: TransportError | undefined): void {
-    if (this.isGone) return
-    this.isGone = true
-    this.error = error
-    this.incoming.run()
-    for (const run of this.whenGone.splice(0)) soon(() => run(error))
-    if (this.sink !== undefined) soon(() => this.tellClosed())
-  }
-
-  /** Calls back when the other end has ended its side. */
-  onEnd(run: () => void): void {
-    this.whenEnded.push(run)
-  }
-
-  /** Calls back when nothing is left of this end. */
-  onGone(run: (error: TransportError | undefined) => void): void {
-    if (this.isGone) soon(() => run(this.error))
-    else this.whenGone.push(run)
-  }
-
-  private tellClosed(): void {
-    if (this.isTold || this.sink === undefined) return
-    this.isTold = true
-    this.sink.closed(this.error)
-  }
-}
-
-/** A wire between a client and a server, and what can be done to it. */
-export interface Wire {
-  /** Ends both ends as a reset does; what is on its way is lost. */
-  readonly cut: Effect.Effect<void>
-  /** From now on nothing arrives at either end, until it flows again. */
+/** What can be done to one direction of a wire, or to both. Nothing of it changes the order of what arrives. */
+export interface Direction {
+  /** From now on nothing arrives, until it flows again: as from or to a peer that is there and does nothing. */
   readonly stall: Effect.Effect<void>
   /** Takes `stall` back. */
   readonly flow: Effect.Effect<void>
@@ -305,6 +35,34 @@ export interface Wire {
   readonly delay: (by: Duration.DurationInput) => Effect.Effect<void>
   /** From now on at most so many bytes arrive at a time. */
   readonly split: (size: number) => Effect.Effect<void>
+  /** From now on so many bytes arrive within a second of the Clock, a tenth of them at a time. */
+  readonly slow: (bytesPerSecond: number) => Effect.Effect<void>
+  /** Cuts the wire when so many more bytes have arrived; with 0 when something is about to. */
+  readonly cutAfterBytes: (count: number) => Effect.Effect<void>
+  /** The same for frames. */
+  readonly cutAfterFrames: (count: number) => Effect.Effect<void>
+}
+
+/** A wire between a client and a server, what can be done to it, and a recording of it. */
+export interface Wire extends Direction {
+  readonly toServer: Direction
+  readonly toClient: Direction
+  /** Ends both ends as a reset does; what is on its way is lost. */
+  readonly cut: Effect.Effect<void>
+  /** Takes all faults back, and what is on its way arrives now: nothing waits for time any more. */
+  readonly heal: Effect.Effect<void>
+  /**
+   * All that was put on the wire so far, in the order in which it was: requests, responses, frames, ends. It can be
+   * asked for while the connection lasts and afterwards. Nothing is left out: what it takes in memory has no bound,
+   * and is free when nobody holds the wire or its network.
+   */
+  readonly recording: Effect.Effect<ReadonlyArray<Recorded>>
+  /** The same with a line for each, as `client → server  TEXT "World" [5 bytes]`. */
+  readonly transcript: Effect.Effect<ReadonlyArray<string>>
+  /** The frames that the client has written so far. */
+  readonly framesOfClient: Effect.Effect<ReadonlyArray<Frame>>
+  /** The frames that the server has written so far. */
+  readonly framesOfServer: Effect.Effect<ReadonlyArray<Frame>>
   /** Everything that the client has written so far, in one piece. */
   readonly sentByClient: Effect.Effect<Uint8Array>
   /** Everything that the server has written so far, in one piece. */
@@ -317,64 +75,94 @@ export interface Ends {
   readonly wire: Wire
 }
 
+const directionOf = (lanes: ReadonlyArray<Lane>): Direction => {
+  const set = (faults: Partial<DirectionFaults>) =>
+    Effect.sync(() => {
+      for (const lane of lanes) lane.set(faults)
+    })
+  return {
+    stall: set({ stalled: true }),
+    flow: set({ stalled: false }),
+    delay: (delay) => set({ delay }),
+    split: (split) => set({ split }),
+    slow: (bytesPerSecond) => set({ bytesPerSecond }),
+    cutAfterBytes: (cutAfterBytes) => set({ cutAfterBytes }),
+    cutAfterFrames: (cutAfterFrames) => set({ cutAfterFrames })
+  }
+}
+
 let lastPort = 0
+
+const addressWith = (port: number): Address => ({ _tag: "TcpAddress", hostname: "memory", port })
+
+const wasCut = () =>
+  new TransportError({
+    operation: "stream",
+    peer: "memory",
+    code: "ECONNRESET",
+    cause: new Error("the wire was cut")
+  })
+
+const makeWire = (lanes: { readonly toServer: Lane; readonly toClient: Lane }, recorder: Recorder, cut: () => void) => {
+  const both = [lanes.toServer, lanes.toClient]
+  const framesOf = (role: Role) =>
+    Effect.sync(() =>
+      recorder.all.flatMap((recorded) => (recorded._tag === "Frame" && recorded.from === role ? [recorded.frame] : []))
+    )
+  const wire: Wire = {
+    ...directionOf(both),
+    toServer: directionOf([lanes.toServer]),
+    toClient: directionOf([lanes.toClient]),
+    cut: Effect.sync(cut),
+    heal: Effect.sync(() => {
+      for (const lane of both) lane.heal()
+    }),
+    recording: Effect.sync(() => recorder.all),
+    transcript: Effect.sync(() => recorder.all.map(show)),
+    framesOfClient: framesOf("client"),
+    framesOfServer: framesOf("server"),
+    sentByClient: Effect.sync(() => joinedBytes(recorder.written("client"))),
+    sentByServer: Effect.sync(() => joinedBytes(recorder.written("server")))
+  }
+  return wire
+}
 
 /** A wire with these faults, which time by the current Clock. */
 export const makeEnds = (initial: Partial<Faults> = {}): Effect.Effect<Ends> =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<never>()
     const clock = yield* Clock.clockWith(Effect.succeed)
-    const faults: Faults = { stalled: false, delay: 0, split: Number.POSITIVE_INFINITY, ...initial }
-    const context: Context = {
-      faults,
-      sleep: (milliseconds, then) => {
-        Runtime.runFork(
-          Runtime.make({ ...runtime, runtimeFlags: Runtime.defaultRuntimeFlags }),
-          Effect.zipRight(clock.sleep(Duration.millis(milliseconds)), Effect.sync(then))
-        )
-      }
+    const now = () => clock.unsafeCurrentTimeMillis()
+    const recorder = new Recorder(now)
+    const cut = () => {
+      if (!client.isThere && !server.isThere) return
+      recorder.cut()
+      client.cut(wasCut())
+      server.cut(wasCut())
     }
-    const toServer = new Direction(context)
-    const toClient = new Direction(context)
-    const clientAddress: Address = { _tag: "TcpAddress", hostname: "memory", port: ++lastPort }
-    const serverAddress: Address = { _tag: "TcpAddress", hostname: "memory", port: 80 }
+    const laneFrom = (from: Role) =>
+      new Lane({
+        from,
+        recorder,
+        now,
+        sleep: (milliseconds, then) => {
+          Runtime.runFork(
+            Runtime.make({ ...runtime, runtimeFlags: Runtime.defaultRuntimeFlags }),
+            Effect.zipRight(clock.sleep(Duration.millis(milliseconds)), Effect.sync(then))
+          )
+        },
+        cut,
+        reached: () => initial.onReached?.()
+      })
+    const { toServer: toServerAlone, toClient: toClientAlone, onReached: _, ...common } = initial
+    const toServer = laneFrom("client")
+    const toClient = laneFrom("server")
+    const [clientAddress, serverAddress] = [addressWith(++lastPort), addressWith(80)]
     const client = new End(toServer, toClient, clientAddress, serverAddress)
     const server = new End(toClient, toServer, serverAddress, clientAddress)
-    const error = () =>
-      new TransportError({
-        operation: "stream",
-        peer: "memory",
-        code: "ECONNRESET",
-        cause: new Error("the wire was cut")
-      })
-    const change = (set: () => void) =>
-      Effect.sync(() => {
-        set()
-        toServer.run()
-        toClient.run()
-      })
-    const wire: Wire = {
-      cut: Effect.sync(() => {
-        client.cut(error())
-        server.cut(error())
-      }),
-      stall: change(() => {
-        faults.stalled = true
-      }),
-      flow: change(() => {
-        faults.stalled = false
-      }),
-      delay: (by) =>
-        change(() => {
-          faults.delay = Duration.toMillis(by)
-        }),
-      split: (size) =>
-        change(() => {
-          faults.split = positive("split", size)
-        }),
-      sentByClient: Effect.sync(() => joinedBytes(toServer.log)),
-      sentByServer: Effect.sync(() => joinedBytes(toClient.log))
-    }
+    toServer.set({ ...common, ...toServerAlone })
+    toClient.set({ ...common, ...toClientAlone })
+    const wire = makeWire({ toServer, toClient }, recorder, cut)
     client.wire = wire
     server.wire = wire
     return { client, server, wire }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, type Duration, Effect, Exit, Fiber, Layer, Option, Scope, TestClock } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { Connection, ConnectionClosed, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import * as Frame from "../../src/protocol/Frame.js"
@@ -7,9 +7,7 @@ import { hex, open, plain, settle } from "../support.js"
 
 const echo = (connection: Connection.Connection) => Connection.runForEach(connection, connection.send)
 
-/** Lets time pass, and then whatever it causes. */
-const pass = (duration: Duration.DurationInput) =>
-  Effect.zipRight(settle, Effect.zipRight(TestClock.adjust(duration), settle))
+const { pass } = Testing
 
 describe("connect", () => {
   it.scoped("gives the client's end of a connection that a handler serves", () =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, type Duration, Effect, Exit, Fiber, TestClock } from "effect"
+import { Cause, Effect, Exit, Fiber } from "effect"
 import { Connection, ConnectionClosed, type Transport } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import * as Frame from "../../src/protocol/Frame.js"
@@ -7,9 +7,7 @@ import { hex, masked, open, settle } from "../support.js"
 
 const echo = (connection: Connection.Connection) => Connection.runForEach(connection, connection.send)
 
-/** Lets time pass, and then whatever it causes. */
-const pass = (duration: Duration.DurationInput) =>
-  Effect.zipRight(settle, Effect.zipRight(TestClock.adjust(duration), settle))
+const { pass } = Testing
 
 const opened = Effect.gen(function* () {
   const connection = yield* Testing.connect(echo)
