@@ -89,9 +89,11 @@ describe("the README's table of defaults", () => {
       "wait their turn"
     ],
     [
-      `\`PlatformSocket\`: \`concurrency\` ${PlatformSocket.defaultConcurrency}, \`closeCodeIsError\` every code but ${okCodes.join()}`
+      `\`PlatformSocket\`: \`concurrency\` ${PlatformSocket.defaultConcurrency}, \`closeCodeIsError\` every code but ${okCodes.join()}; \`toConnection\`: \`successCode\` ${PlatformSocket.defaultSuccessCode}, \`closeCodes\` off`
     ],
-    [`\`PlatformHttpServer\`: \`answerTimeout\` ${time(PlatformHttpServer.defaults.answerTimeout)}`],
+    [
+      `\`PlatformHttpServer\`: \`answerTimeout\` ${time(PlatformHttpServer.defaults.answerTimeout)}, \`openTimeout\` ${time(server.openTimeout)}, \`maxHandshakes\` ${count(server.maxHandshakes)}`
+    ],
     [
       "`maxConnections`, `maxConnectionsPerKey`, `maxLifetime`, `maxMessagesPerSecond`, `maxBytesPerSecond`",
       unlimited.every((limit) => limit === Number.POSITIVE_INFINITY) ? "no limit" : "a limit"
