@@ -149,13 +149,15 @@ describe("a platform's socket as a connection", () => {
       const { connection, room, written } = yield* makeOpen()
       yield* room.close
       const bytes = Uint8Array.of(1, 2)
-      yield* connection.sendAll(["a", bytes])
+      const buffer = Buffer.of(3, 4)
+      yield* connection.sendAll(["a", bytes, buffer])
       bytes[0] = 9
+      buffer[0] = 9
       yield* connection.sendFragments(Stream.make("b", "c"))
-      assert.strictEqual(yield* connection.bufferedAmount, 5)
+      assert.strictEqual(yield* connection.bufferedAmount, 7)
       yield* room.open
       yield* settle
-      assert.deepStrictEqual(written, ["a", Uint8Array.of(1, 2), "bc"])
+      assert.deepStrictEqual(written, ["a", Uint8Array.of(1, 2), Uint8Array.of(3, 4), "bc"])
       assert.strictEqual(yield* connection.bufferedAmount, 0)
     })
   )
