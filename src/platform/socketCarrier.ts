@@ -130,8 +130,10 @@ export class SocketCarrier implements MessageSocket {
   }
 
   private written(message: Message): void {
+    // Let go of, it has nothing left that could be.
+    if (this.listener === undefined) return
     this.bufferedAmount -= sizeOf(message)
-    this.listener?.drained()
+    this.listener.drained()
   }
 
   private fail(error: Error): void {

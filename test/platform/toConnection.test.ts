@@ -162,6 +162,32 @@ describe("a platform's socket as a connection", () => {
     })
   )
 
+  it.scoped("has nothing unsent once it is over, also where the socket still writes then", () =>
+    Effect.gen(function* () {
+      const { socket, opens, room, runs, closes } = yield* makeFake
+      const lasting = yield* Deferred.make<void>()
+      const runRaw: typeof socket.runRaw = (handler, options) =>
+        Effect.ensuring(socket.runRaw(handler, options), Deferred.await(lasting))
+      const opening = yield* Effect.fork(
+        PlatformSocket.toConnection(Socket.Socket.of({ ...socket, runRaw }), { closeTimeout: "1 second" })
+      )
+      yield* settle
+      yield* opens
+      const connection = yield* Fiber.join(opening)
+      yield* Effect.addFinalizer(() => Effect.zipRight(closes(1006), Deferred.succeed(lasting, undefined)))
+      yield* room.close
+      yield* connection.send("unsent")
+      const closing = yield* Effect.fork(connection.close())
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      yield* room.open
+      yield* settle
+      assert.strictEqual(runs.ended, 1)
+      assert.strictEqual(yield* connection.bufferedAmount, 0)
+    })
+  )
+
   it.scoped("lets who sends wait at sendHighWaterMark until something is written, without time passing", () =>
     Effect.gen(function* () {
       const { connection, room, written } = yield* makeOpen({ sendHighWaterMark: 4 })
