@@ -74,6 +74,27 @@ const addDepth = (total: Record<Sum, number>, { inbox, outbox }: Counted): void 
   total.unsentBytes += outbox.bufferedAmount()
 }
 
+/** The snapshot that is being taken; none where metrics are read one by one, between which anything may happen. */
+let snapshot: object | undefined
+
+let areSnapshotsWatched = false
+
+/** Has every snapshot of Effect's metrics say so while it is taken. */
+const watchSnapshots = (): void => {
+  if (areSnapshotsWatched) return
+  areSnapshotsWatched = true
+  const registry = Metric.globalMetricRegistry
+  const take = registry.snapshot.bind(registry)
+  registry.snapshot = () => {
+    snapshot = {}
+    try {
+      return take()
+    } finally {
+      snapshot = undefined
+    }
+  }
+}
+
 /** What is counted for one role, under one set of further labels. */
 export class Instruments {
   private readonly role: Role
@@ -83,8 +104,8 @@ export class Instruments {
   private readonly past = none()
   /** What the metrics have been told. */
   private readonly told = none()
-  /** Metrics that were told by the latest reading and have not been read since. */
-  private readonly fresh = new Set<Sum>()
+  /** The snapshot for which connections were added up last. */
+  private latest: object | undefined
   /** By label, made when there is something to count. */
   private readonly counters = new Map<string, Counter>()
   private readonly tell: Readonly<Record<Sum, (by: number) => void>>
@@ -92,20 +113,21 @@ export class Instruments {
   readonly onRoundTrip: (milliseconds: number) => void
 
   constructor(role: Role, extra: metricKeys.Labels) {
+    watchSnapshots()
     this.role = role
     this.extra = extra
     const received = metricKeys.flowLabels(role, "received")
     const sent = metricKeys.flowLabels(role, "sent")
     const own = metricKeys.roleLabels(role)
     this.tell = {
-      messagesReceived: this.counter(metricKeys.keys.messages, received, "messagesReceived"),
-      messagesSent: this.counter(metricKeys.keys.messages, sent, "messagesSent"),
-      bytesReceived: this.counter(metricKeys.keys.bytes, received, "bytesReceived"),
-      bytesSent: this.counter(metricKeys.keys.bytes, sent, "bytesSent"),
-      connections: this.gauge(metricKeys.keys.connections, own, "connections"),
-      unreadMessages: this.gauge(metricKeys.keys.unreadMessages, own, "unreadMessages"),
-      unreadBytes: this.gauge(metricKeys.keys.unreadBytes, own, "unreadBytes"),
-      unsentBytes: this.gauge(metricKeys.keys.unsentBytes, own, "unsentBytes")
+      messagesReceived: this.counter(metricKeys.keys.messages, received),
+      messagesSent: this.counter(metricKeys.keys.messages, sent),
+      bytesReceived: this.counter(metricKeys.keys.bytes, received),
+      bytesSent: this.counter(metricKeys.keys.bytes, sent),
+      connections: this.gauge(metricKeys.keys.connections, own),
+      unreadMessages: this.gauge(metricKeys.keys.unreadMessages, own),
+      unreadBytes: this.gauge(metricKeys.keys.unreadBytes, own),
+      unsentBytes: this.gauge(metricKeys.keys.unsentBytes, own)
     }
     const pings = Metric.globalMetricRegistry.getHistogram(
       MetricKey.taggedWithLabels(metricKeys.keys.pings, this.labelled(own))
@@ -117,15 +139,15 @@ export class Instruments {
     return [...labels, ...this.extra]
   }
 
-  private counter(key: MetricKey.MetricKey.Counter<number>, labels: metricKeys.Labels, sum: Sum) {
+  private counter(key: MetricKey.MetricKey.Counter<number>, labels: metricKeys.Labels) {
     const hook = Metric.globalMetricRegistry.getCounter(MetricKey.taggedWithLabels(key, this.labelled(labels)))
-    this.observe(hook, sum)
+    this.observe(hook)
     return hook.update
   }
 
-  private gauge(key: MetricKey.MetricKey.Gauge<number>, labels: metricKeys.Labels, sum: Sum) {
+  private gauge(key: MetricKey.MetricKey.Gauge<number>, labels: metricKeys.Labels) {
     const hook = Metric.globalMetricRegistry.getGauge(MetricKey.taggedWithLabels(key, this.labelled(labels)))
-    this.observe(hook, sum)
+    this.observe(hook)
     return hook.modify
   }
 
@@ -133,17 +155,18 @@ export class Instruments {
    * Has a metric look here whenever it is read, as Effect has no metric that asks. What it has is only added to, so that
    * another copy of this library may do the same beside.
    */
-  private observe<Out>(hook: { get: () => Out }, sum: Sum): void {
+  private observe<Out>(hook: { get: () => Out }): void {
     const { get } = hook
     hook.get = () => {
-      this.read(sum)
+      this.read()
       return get()
     }
   }
 
   /** A snapshot reads all metrics in one go, and then the connections are added up once. */
-  private read(sum: Sum): void {
-    if (this.fresh.delete(sum)) return
+  private read(): void {
+    if (snapshot !== undefined && this.latest === snapshot) return
+    this.latest = snapshot
     const total = { ...this.past }
     for (const source of this.sources) {
       source((connection) => {
@@ -151,7 +174,6 @@ export class Instruments {
         addDepth(total, connection)
       })
     }
-    if (this.fresh.size === 0) queueMicrotask(() => this.fresh.clear())
     for (const each of sums) {
       const by = total[each] - this.told[each]
       // A message that was taken back counts until another has taken its place, as a counter cannot go back.
@@ -159,7 +181,6 @@ export class Instruments {
         this.told[each] += by
         this.tell[each](by)
       }
-      if (each !== sum) this.fresh.add(each)
     }
   }
 

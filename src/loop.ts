@@ -81,11 +81,14 @@ class Loop<E, R> implements Reader<unknown, Failure<E>, R> {
 class InlineLoop<E, R> extends Loop<E, R> {
   ahead(): Any<Failure<E>, R> | undefined {
     const { body, inbox } = this
-    while (!inbox.isEmpty()) {
-      const left = step(inbox, body)
-      if (left !== undefined) return left
-    }
-    inbox.idle()
+    do {
+      while (!inbox.isEmpty()) {
+        const left = step(inbox, body)
+        if (left !== undefined) return left
+      }
+      // What is written now may be answered at once, and nobody is woken for that.
+      inbox.idle()
+    } while (!inbox.isEmpty())
     return inbox.isEnded ? this.end() : undefined
   }
 }

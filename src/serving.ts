@@ -115,7 +115,9 @@ export class Serving implements Acceptor, Host {
   exchange(exchange: Exchange): void {
     let opening: Opening = exchange
     try {
-      if (exchange.isUpgrade) opening = new Observed(exchange, this.instruments, this.parts.engine.spans)
+      // An upgrade to something else is no opening handshake: clients ask pages for HTTP/2 so.
+      if (exchange.isUpgrade && isUpgrade(exchange.request))
+        opening = new Observed(exchange, this.instruments, this.parts.engine.spans)
       this.take(opening)
     } catch (cause) {
       // This is the transport's callback: whatever goes wrong with one request must not end the process.

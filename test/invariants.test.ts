@@ -1,5 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, ExecutionStrategy, Exit, Fiber, FiberId, Layer, Scope, Stream, TestClock } from "effect"
+import {
+  Duration,
+  Effect,
+  ExecutionStrategy,
+  Exit,
+  Fiber,
+  FiberId,
+  Layer,
+  Scheduler,
+  Scope,
+  Stream,
+  TestClock
+} from "effect"
 import { Connection, ConnectionClosed, type Transport, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import { handlerScheduler } from "../src/handlerScheduler.js"
@@ -70,6 +82,44 @@ describe("invariant 1, one transition", () => {
 })
 
 describe("invariant 2, never deliver under a lock", () => {
+  it.scoped.each([
+    ["a handler's fiber", handlerScheduler],
+    ["another one", Scheduler.defaultScheduler]
+  ] as const)(
+    "what comes while %s still writes its answers is dealt with, and so is an end behind it",
+    ([, scheduler]) =>
+      Effect.gen(function* () {
+        let sink: Transport.Sink | undefined
+        const stream: Transport.ByteStream = {
+          ...answersAtOnce(new Uint8Array(0)),
+          attach: (attached) => {
+            sink = attached
+          },
+          write: () => {
+            sink?.data(masked(Frame.text("last")))
+            sink?.closed(undefined)
+            return "sent"
+          },
+          destroy: () => {}
+        }
+        const connection = yield* Connection.make("server", stream)
+        const taken: Array<Connection.Message> = []
+        const handling = yield* Effect.fork(
+          Effect.exit(
+            Connection.runForEach(connection, (message) => {
+              taken.push(message)
+              return message === "first" ? connection.send(message) : Effect.void
+            })
+          )
+        ).pipe(Effect.withScheduler(scheduler))
+        yield* settle
+        sink?.data(masked(Frame.text("first")))
+        yield* settle
+        assert.deepStrictEqual(taken, ["first", "last"])
+        assert.isNotNull(handling.unsafePoll(), "it has ended")
+      })
+  )
+
   it.scoped("a full inbox stops the reading, and a sender still gets through", () =>
     Effect.gen(function* () {
       const { stream, peer } = yield* Testing.makePair

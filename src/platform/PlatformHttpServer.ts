@@ -138,7 +138,11 @@ const make = (evaluate: LazyArg<Server>, options: Options) =>
     const server = yield* Scope.extend(
       Effect.zipRight(
         Effect.mapError(claim(given), (cause) => new ServeError({ cause })),
-        platform.make(() => port.hear(given), place)
+        // Behind the close of node's, for which it still hears who comes.
+        Effect.zipRight(
+          Effect.addFinalizer(() => Effect.sync(() => port.leaveServer())),
+          platform.make(() => port.hear(given), place)
+        )
       ),
       listening
     )

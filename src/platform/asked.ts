@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
 import type { Entry } from "../deadlines.js"
 import * as exchange from "../node/exchange.js"
-import { rejection } from "../protocol/Handshake.js"
+import { isUpgrade, rejection } from "../protocol/Handshake.js"
 import type { Task } from "../running.js"
 import { unavailable } from "../serving.js"
 import type { Exchange, Response } from "../Transport.js"
@@ -112,7 +112,7 @@ export class Asked implements Task {
   }
 
   private answered(): void {
-    if (this.exchange.isUpgrade && !this.isTaken && !this.isCounted && !this.isAnswered) this.count()
+    if (!this.isTaken && !this.isCounted && !this.isAnswered) this.count()
     this.isAnswered = true
     // Nobody waits for it: platform would, without end, for an answer to a peer that has gone. It has been interrupted by then.
     process.nextTick(() => this.response.end())
@@ -121,6 +121,7 @@ export class Asked implements Task {
 
   /** The route's own answer to a request for a WebSocket, as to one without a user. */
   private count(): void {
+    if (!this.exchange.isUpgrade || !isUpgrade(this.exchange.request)) return
     const { statusCode, writableFinished } = this.response
     const instruments = this.application.host.engine.instruments("server")
     if (writableFinished) instruments.handshake("rejected", statusCode)

@@ -12,6 +12,8 @@ const idle = rejection(503, "Nothing is served here now. Try again later.", ["Re
 /** Events of node's whose listeners, where there are any, get requests instead of those of "request". */
 const otherRequests = ["checkContinue", "checkExpectation", "connect"] as const
 
+const heardEvents = ["connection", "secureConnection", "request", "upgrade", "error", ...otherRequests] as const
+
 /** A server of node's: its peers, and the application that gets what they ask. */
 export class Port {
   private readonly silences: Silences
@@ -19,6 +21,8 @@ export class Port {
   /** With their ends, which each come once. */
   private readonly applications = new Map<Application, Effect.Effect<void>>()
   private isOver = false
+  /** Takes all listeners off the server again: it may have another one of ours, once it has been closed. */
+  leaveServer: () => void = () => {}
 
   constructor(silences: Silences) {
     this.silences = silences
@@ -26,6 +30,21 @@ export class Port {
 
   /** Hears everything that the server does from now on, before it listens. */
   hear(server: Server): Server {
+    const others = new Map(heardEvents.map((event) => [event, new Set(server.rawListeners(event))]))
+    this.attach(server)
+    const own = heardEvents.map((event) => {
+      const before = others.get(event)
+      return [event, server.rawListeners(event).filter((listener) => before?.has(listener) !== true)] as const
+    })
+    this.leaveServer = () => {
+      for (const [event, listeners] of own) {
+        for (const listener of listeners) server.off(event, listener as () => void)
+      }
+    }
+    return server
+  }
+
+  private attach(server: Server): void {
     // Connections that are kept behind an answer are node's to end, and its user's to say when: a proxy may count on that.
     const peers = watched(server, this.silences)
     this.peers = peers
@@ -42,7 +61,6 @@ export class Port {
     server.on("upgrade", (message, socket: Socket, head) => this.upgrade(message, socket, head))
     // Of a server that listens an error concerns one connection that could not be accepted; before, who binds it hears it too.
     server.on("error", () => {})
-    return server
   }
 
   private get application(): Application | undefined {

@@ -68,7 +68,8 @@ export class SocketCarrier implements MessageSocket {
 
   send(message: Message): void {
     this.bufferedAmount += sizeOf(message)
-    this.orders.unsafeOffer(typeof message === "string" ? message : message.slice())
+    // A Buffer's own `slice` is no copy.
+    this.orders.unsafeOffer(typeof message === "string" ? message : new Uint8Array(message))
   }
 
   /** Goes behind all that is to be sent. */
@@ -129,8 +130,10 @@ export class SocketCarrier implements MessageSocket {
   }
 
   private written(message: Message): void {
+    // Let go of, it has nothing left that could be.
+    if (this.listener === undefined) return
     this.bufferedAmount -= sizeOf(message)
-    this.listener?.drained()
+    this.listener.drained()
   }
 
   private fail(error: Error): void {

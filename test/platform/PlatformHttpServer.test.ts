@@ -342,6 +342,23 @@ describe("the handler of an upgrade", () => {
 })
 
 describe("a server of PlatformHttpServer that stops", () => {
+  clean("leaves node's server to another one, as also does one that could not listen", () =>
+    Effect.gen(function* () {
+      const server = createServer()
+      const listeners = () => server.eventNames().map((event) => [event, server.listeners(event)])
+      const before = listeners()
+      const taken = yield* serveApp(HttpServerResponse.text("taken"))
+      yield* Effect.flip(launch(Layer.empty, { port: taken.port }, () => server))
+      for (const text of ["one", "two"]) {
+        const { http, stop } = yield* launch(HttpServer.serve(HttpServerResponse.text(text)), {}, () => server)
+        const answer = yield* Effect.promise(() => fetch(http).then((response) => response.text()))
+        assert.strictEqual(answer, text)
+        yield* stop
+      }
+      assert.deepStrictEqual(listeners(), before)
+    })
+  )
+
   clean("closes its connections with 1001 and interrupts their handlers", () =>
     Effect.gen(function* () {
       const interrupted = yield* Deferred.make<void>()

@@ -1,8 +1,10 @@
-import { HttpServer } from "@effect/platform"
+import { get } from "node:http"
+import { HttpRouter, HttpServer, HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, LogLevel, Metric, Scope } from "effect"
 import { ConnectionRegistry, WebSocketClient, WebSocketMetrics, WebSocketServer } from "effect-websockets"
 import { NodeConnector, NodeListener } from "effect-websockets/node"
+import { PlatformHttpServer } from "effect-websockets/platform"
 import { observedServer, telemetry } from "../../examples/observed.js"
 import { collector } from "../collector.js"
 import { connect, eventually, portOf, serveApp } from "./support.js"
@@ -113,6 +115,31 @@ describe("L9: the example", () => {
       const labelled = Effect.tagMetrics(aborted, "test", "leaving")
       yield* eventually(() => Effect.runSync(labelled).count === 1)
     }).pipe(Effect.tagMetrics("test", "leaving"))
+  )
+
+  it.scopedLive("a page that is asked for with an upgrade to HTTP/2 is no handshake, whatever answers", () =>
+    Effect.gen(function* () {
+      const page = HttpRouter.empty.pipe(
+        HttpRouter.get("/", HttpServerResponse.text("page")),
+        HttpRouter.get(
+          "/socket",
+          PlatformHttpServer.upgrade(({ closed }) => closed)
+        )
+      )
+      const { http } = yield* serveApp(page)
+      const statusOf = (path: string) =>
+        Effect.async<number | undefined>((resume) => {
+          const headers = { Connection: "Upgrade, HTTP2-Settings", Upgrade: "h2c", "HTTP2-Settings": "AAMAAABk" }
+          get(`${http}${path}`, { headers }, (response) => {
+            response.resume().on("close", () => resume(Effect.succeed(response.statusCode)))
+          })
+        })
+      assert.deepStrictEqual([yield* statusOf("/"), yield* statusOf("/socket")], [200, 426])
+      for (const status of [200, 426]) {
+        const rejected = yield* Metric.value(WebSocketMetrics.handshakes("server", "rejected", status))
+        assert.strictEqual(rejected.count, 0)
+      }
+    }).pipe(Effect.tagMetrics("test", "another upgrade"))
   )
 
   it.scopedLive("exports its routes' connections below their requests, and metrics and logs beside", () =>

@@ -149,13 +149,41 @@ describe("a platform's socket as a connection", () => {
       const { connection, room, written } = yield* makeOpen()
       yield* room.close
       const bytes = Uint8Array.of(1, 2)
-      yield* connection.sendAll(["a", bytes])
+      const buffer = Buffer.of(3, 4)
+      yield* connection.sendAll(["a", bytes, buffer])
       bytes[0] = 9
+      buffer[0] = 9
       yield* connection.sendFragments(Stream.make("b", "c"))
-      assert.strictEqual(yield* connection.bufferedAmount, 5)
+      assert.strictEqual(yield* connection.bufferedAmount, 7)
       yield* room.open
       yield* settle
-      assert.deepStrictEqual(written, ["a", Uint8Array.of(1, 2), "bc"])
+      assert.deepStrictEqual(written, ["a", Uint8Array.of(1, 2), Uint8Array.of(3, 4), "bc"])
+      assert.strictEqual(yield* connection.bufferedAmount, 0)
+    })
+  )
+
+  it.scoped("has nothing unsent once it is over, also where the socket still writes then", () =>
+    Effect.gen(function* () {
+      const { socket, opens, room, runs, closes } = yield* makeFake
+      const lasting = yield* Deferred.make<void>()
+      const runRaw: typeof socket.runRaw = (handler, options) =>
+        Effect.ensuring(socket.runRaw(handler, options), Deferred.await(lasting))
+      const opening = yield* Effect.fork(
+        PlatformSocket.toConnection(Socket.Socket.of({ ...socket, runRaw }), { closeTimeout: "1 second" })
+      )
+      yield* settle
+      yield* opens
+      const connection = yield* Fiber.join(opening)
+      yield* Effect.addFinalizer(() => Effect.zipRight(closes(1006), Deferred.succeed(lasting, undefined)))
+      yield* room.close
+      yield* connection.send("unsent")
+      const closing = yield* Effect.fork(connection.close())
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      yield* room.open
+      yield* settle
+      assert.strictEqual(runs.ended, 1)
       assert.strictEqual(yield* connection.bufferedAmount, 0)
     })
   )
