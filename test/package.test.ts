@@ -1,21 +1,25 @@
-import { execFile } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
+import { once } from "node:events"
 import { existsSync } from "node:fs"
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { basename, dirname, join } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { WebSocket } from "ws"
 import { modeArguments } from "./support/mode.js"
+import { snippets } from "./support/readme.js"
 
 /** What users get: the packed package in an empty project, which shows what the README shows. */
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const installed = join(root, "node_modules")
 
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(VITEST|NODE_|TEST$)/.test(name)))
+
 /** Runs a command, and says all that it said when it fails. */
 const run = async (cwd: string, command: string, ...args: ReadonlyArray<string>): Promise<string> => {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(VITEST|NODE_|TEST$)/.test(name)))
   try {
     return (await promisify(execFile)(command, args, { cwd, env })).stdout
   } catch (error) {
@@ -25,21 +29,25 @@ const run = async (cwd: string, command: string, ...args: ReadonlyArray<string>)
 }
 const node = (cwd: string, ...args: ReadonlyArray<string>) => run(cwd, process.execPath, ...args)
 
-const readme = await readFile(join(root, "README.md"), "utf8")
-
 /** The first piece of TypeScript under a heading of the README. */
 const snippet = (heading: string): string => {
-  const [, section] = readme.split(`\n## ${heading}\n`)
-  const code = section?.split("\n## ")[0]?.match(/^```ts\n(.*?)^```/ms)?.[1]
-  if (code === undefined) throw new Error(`the README shows nothing under «${heading}»`)
-  return code
+  const first = snippets.find((snippet) => snippet.heading === heading)
+  if (first === undefined) throw new Error(`the README shows nothing under «${heading}»`)
+  return first.code
 }
-
-/** The handler's test, as short as it is. */
-const test = snippet("Test a handler")
 
 /** The server's file without its last line: whoever imports the handler wants no server. */
 const hello = snippet("A server").replace(/^Layer\.launch\(.*\n/m, "")
+
+/**
+ * The snippets that are part of no file, as the modules that they are: whole, with their imports. What they import by
+ * `./` is another file of the project. Those that are tests are run too.
+ */
+const modules = Object.fromEntries(
+  snippets
+    .filter(({ file }) => file === undefined)
+    .map(({ code }, index) => [`readme-${index + 1}${code.includes("@effect/vitest") ? ".test" : ""}.ts`, code])
+)
 
 const program = `
 import { Effect, Layer } from "effect"
@@ -81,11 +89,14 @@ const tsconfig = {
     module: "NodeNext",
     strict: true,
     exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    verbatimModuleSyntax: true,
+    moduleDetection: "force",
     skipLibCheck: false,
     types: ["node"],
     noEmit: true
   },
-  include: ["*.ts"]
+  include: ["*.ts", "stranger/*.ts"]
 }
 
 const build = ["package.json", "tsconfig.json", "tsconfig.build.json"]
@@ -119,7 +130,7 @@ beforeAll(async () => {
     "package.json": JSON.stringify({ type: "module", private: true }),
     "tsconfig.json": JSON.stringify(tsconfig),
     "hello.ts": hello,
-    "hello.test.ts": test,
+    ...modules,
     "client.ts": snippet("A client"),
     "ask.ts": await readFile(join(root, "examples/ask.ts"), "utf8"),
     "requests.ts": `
@@ -132,6 +143,7 @@ beforeAll(async () => {
     "without-socks.js": withoutSocks
   }
   for (const [name, content] of Object.entries(files)) await writeFile(join(project, name), content)
+  await cp(join(root, "test/stranger"), join(project, "stranger"), { recursive: true })
 }, 60_000)
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -156,10 +168,41 @@ describe("the packed package", () => {
     await node(project, join(installed, "typescript/bin/tsc"), "--noEmit")
   }, 60_000)
 
-  it("runs the README's test of a handler", async () => {
+  it("runs the README's test of a handler, and the chat's tests", async () => {
     const output = await node(project, join(installed, "vitest/vitest.mjs"), "run", "--reporter=json")
-    const { numPassedTests, numTotalTests } = JSON.parse(output)
-    assert.deepStrictEqual({ numPassedTests, numTotalTests }, { numPassedTests: 1, numTotalTests: 1 })
+    const { numPassedTests, numTotalTests, testResults } = JSON.parse(output)
+    const files: ReadonlyArray<string> = testResults.map(({ name }: { readonly name: string }) => basename(name))
+    assert.sameMembers(
+      [...files],
+      [...Object.keys(modules).filter((name) => name.endsWith(".test.ts")), "chat.test.ts"]
+    )
+    assert.strictEqual(numPassedTests, numTotalTests)
+  })
+
+  it("runs the chat on a port until it is told to stop", async () => {
+    const tsx = pathToFileURL(join(installed, "tsx/dist/loader.mjs")).href
+    const args = [...modeArguments, "--import", tsx, "stranger/main.ts"]
+    const chat = spawn(process.execPath, args, { cwd: project, env: { ...env, PORT: "0" }, timeout: 30_000 })
+    const exit = once(chat, "exit")
+    const port = await new Promise<string>((resolve, reject) => {
+      let said = ""
+      const hear = (text: Buffer) => {
+        said += text
+        const [, port] = said.match(/the server is listening on .*:(\d+)\n/) ?? []
+        if (port !== undefined) resolve(port)
+      }
+      chat.stdout.on("data", hear)
+      chat.stderr.on("data", hear)
+      chat.on("exit", () => reject(new Error(said)))
+    })
+    const ada = new WebSocket(`ws://localhost:${port}/rooms/lobby`)
+    await once(ada, "open")
+    ada.send(JSON.stringify({ type: "join", name: "Ada" }))
+    const [joined] = await once(ada, "message")
+    assert.deepStrictEqual(JSON.parse(String(joined)), { type: "joined", name: "Ada" })
+    chat.kill("SIGTERM")
+    assert.strictEqual((await once(ada, "close"))[0], 1001)
+    assert.deepStrictEqual(await exit, [0, null])
   })
 
   it("talks over a socket in plain node", async () => {

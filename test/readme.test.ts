@@ -5,26 +5,33 @@ import { Context, Effect, Layer } from "effect"
 import { WebSocketClient, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import { greetUser, Server } from "../examples/requests.js"
+import { blocks, readme, snippets } from "./support/readme.js"
 
-/** What the README shows is what the examples and the recipes of tests contain, and those are compiled and run. */
+/**
+ * What the README shows is what the examples, the recipes of tests and the chat contain, and those are compiled and
+ * run. A snippet that names no file is a module by itself: `package.test.ts` compiles it.
+ */
 
 const root = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
-const readme = await readFile(root("README.md"), "utf8")
-
-const snippets = [...readme.matchAll(/^```ts\n\/\/ ((?:examples|test\/recipes)\/\S+)\n(.*?)^```$/gms)].map(
-  ([, file, code]) => ({
-    file: file!,
-    lines: code!
-      .split("\n")
-      .map((line) => line.trim())
-      .filter((line) => line !== "")
-  })
+const shown = snippets.flatMap(({ file, code }) =>
+  file === undefined
+    ? []
+    : [
+        {
+          file,
+          lines: code
+            .split("\n")
+            .slice(1)
+            .map((line) => line.trim())
+            .filter((line) => line !== "")
+        }
+      ]
 )
 
 describe("the README", () => {
   it("shows a snippet of each thing that a newcomer meets", () => {
-    const files = new Set(snippets.map(({ file }) => file))
+    const files = new Set(shown.map(({ file }) => file))
     for (const name of ["hello-server", "hello-client", "secure-server", "secure-client", "show-time"]) {
       assert.isTrue(files.has(`examples/${name}.ts`), name)
     }
@@ -33,7 +40,7 @@ describe("the README", () => {
     }
   })
 
-  it.each(snippets)("shows of $file what stands there, line for line", async ({ file, lines }) => {
+  it.each(shown)("shows of $file what stands there, line for line", async ({ file, lines }) => {
     const source = (await readFile(root(file), "utf8")).split("\n").map((line) => line.trim())
     let at = 0
     for (const line of lines) {
@@ -43,8 +50,16 @@ describe("the README", () => {
     }
   })
 
+  it("shows no code in a way in which it is not checked", () => {
+    assert.sameMembers([...new Set(blocks)], ["", "sh", "ts"])
+    assert.lengthOf(
+      blocks.filter((language) => language === "ts"),
+      snippets.length
+    )
+  })
+
   it("names only examples that exist", async () => {
-    for (const [, file] of readme.matchAll(/\(((?:examples|test\/recipes)\/[^)]+)\)/g))
+    for (const [, file] of readme.matchAll(/\(((?:examples|test\/(?:recipes|stranger))\/[^)]+)\)/g))
       await readFile(root(file!), "utf8")
   })
 })
