@@ -51,8 +51,8 @@ export interface Connection {
   /** What it can do that not every runtime can: everything, except over what carries whole messages, as a browser's WebSocket. */
   readonly capabilities: Capabilities
   /**
-   * What the server's request hook gave this connection, as a principal or the parameters of a route: for whoever
-   * finds it in the registry, with `Context.getOption`. Its handler has these services anyway.
+   * What the server's request hook gave this connection, as a principal: for whoever finds it in the registry, with
+   * `Context.getOption`. Its handler has these services anyway.
    */
   readonly context: Context.Context<never>
   readonly remoteAddress: Option.Option<Address>

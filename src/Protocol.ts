@@ -1,7 +1,10 @@
+import * as Effect from "effect/Effect"
 import * as JSONSchema from "effect/JSONSchema"
 import * as Schema from "effect/Schema"
 import * as Codec from "./Codec.js"
 import { type Coding, makeCoding } from "./coding.js"
+import type { EncodeError } from "./EncodeError.js"
+import type { Message } from "./inbox.js"
 
 /**
  * What the two ends of a connection say to each other: one value, which server
@@ -67,6 +70,25 @@ export const make = <
   const codings = { client: makeCoding(codec, client), server: makeCoding(codec, server) }
   return { client, server, codec, asks, codings }
 }
+
+/** A coding's message for a value, which is encoded when the Effect is run. */
+const encode = <A, R>(coding: Coding<A, R>, value: A): Effect.Effect<Message, EncodeError, R> =>
+  Effect.suspend(() => coding.encode(value))
+
+/**
+ * The message of a value that servers send, as the protocol's codec makes it:
+ * for `ConnectionRegistry`'s broadcast. Fails with `EncodeError` as `send` does.
+ */
+export const encodeServer = <Client extends Schema.Schema.All, Server extends Schema.Schema.All>(
+  protocol: Protocol<Client, Server, string, string>,
+  value: Schema.Schema.Type<Server>
+): Effect.Effect<Message, EncodeError, Schema.Schema.Context<Server>> => encode(protocol.codings.server, value)
+
+/** The same for a value that clients send. */
+export const encodeClient = <Client extends Schema.Schema.All, Server extends Schema.Schema.All>(
+  protocol: Protocol<Client, Server, string, string>,
+  value: Schema.Schema.Type<Client>
+): Effect.Effect<Message, EncodeError, Schema.Schema.Context<Client>> => encode(protocol.codings.client, value)
 
 /**
  * The JSON Schema of what clients and of what servers send, as it is on the

@@ -46,7 +46,11 @@ export interface Sender<in Out, out R = never> {
   readonly sendAll: (values: Iterable<Out>) => Effect.Effect<void, EncodeError | ConnectionClosed, R>
 }
 
-/** `E` is what receiving fails with beside the connection's end, and `R` what the Schemas and the hook need. */
+/**
+ * `E` is what receiving fails with beside the connection's end, and `R` what
+ * the Schemas and the hook need. Keep it beside what is yours; spread into
+ * another object it loses what it can receive.
+ */
 export interface SchemaConnection<
   in Out,
   out In,

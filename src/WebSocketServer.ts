@@ -150,8 +150,8 @@ export type Needed<R, P, R2, R3> = Exclude<R | R3, Provided<P>> | Exclude<R2, Pr
 /**
  * A server that runs a handler for each connection.
  *
- * The handler is an Effect in a fiber of its own, whose `Scope` ends with the
- * connection. Its end decides how the connection is closed: with 1000 when it
+ * The handler is an Effect in a fiber of its own, whose `Scope` ends when it
+ * does. Its end decides how the connection is closed: with 1000 when it
  * returns, with 1001 when it is interrupted, which happens when the server
  * stops, and with 1011 when it fails or dies, and then its cause is logged. A
  * handler that fails with its connection's `ConnectionClosed` has seen a

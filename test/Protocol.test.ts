@@ -131,3 +131,35 @@ describe("D11: the JSON Schema of a protocol", () => {
     assert.throws(() => Protocol.jsonSchema(protocol), /DateFromSelf/)
   })
 })
+
+describe("D11: a value's message, for a broadcast", () => {
+  const Said = Schema.Struct({ text: Schema.NonEmptyString })
+  const Asked = Schema.Struct({ n: Schema.NumberFromString })
+
+  it.scoped.each(Object.entries(codecs))("is what a peer would be sent, in %s", ([, codec]) =>
+    Effect.gen(function* () {
+      const protocol = Protocol.make({ client: Asked, server: Said, codec })
+      const connection = yield* Testing.connect((connection) =>
+        Effect.gen(function* () {
+          yield* connection.send(yield* Protocol.encodeServer(protocol, { text: "hello" }))
+          assert.deepStrictEqual(yield* SchemaConnection.server(connection, protocol).receive, { n: 7 })
+        })
+      )
+      const client = SchemaConnection.client(connection, protocol)
+      assert.deepStrictEqual(yield* client.receive, { text: "hello" })
+      yield* connection.send(yield* Protocol.encodeClient(protocol, { n: 7 }))
+      yield* Effect.ignore(connection.closed)
+      const { framesOfClient } = yield* Testing.wireOf(client.raw)
+      assert.strictEqual((yield* framesOfClient)[0]?.opcode, codec.type === "text" ? 1 : 2)
+    })
+  )
+
+  it.effect("is none where the value is none of the schema's", () =>
+    Effect.gen(function* () {
+      const protocol = Protocol.make({ client: Asked, server: Said })
+      const error = yield* Effect.flip(Protocol.encodeServer(protocol, { text: "" }))
+      assert.strictEqual(error._tag, "EncodeError")
+      assert.deepStrictEqual(error.value, { text: "" })
+    })
+  )
+})

@@ -8,6 +8,7 @@ import * as Handshake from "../Handshake.js"
 import type { ListenError } from "../ListenError.js"
 import { LiveConnection } from "../liveConnection.js"
 import type { Role } from "../protocol/Frame.js"
+import type { Underlying } from "../SchemaConnection.js"
 import type { ByteStream, Connector, Listener, RequestHead } from "../Transport.js"
 import { type ConnectError, type ConnectOptions, layer as clientLayer, WebSocketClient } from "../WebSocketClient.js"
 import { type Needed, type ServerOptions, layer as serverLayer } from "../WebSocketServer.js"
@@ -143,7 +144,7 @@ export const request = (
 ): Effect.Effect<rawClient.Page, ConnectError, Connector> => rawClient.request(target, options)
 
 /** The wire that a connection or a peer of this network has; a defect for any other. */
-export const wireOf = (of: Connection | Peer): Effect.Effect<Wire> =>
+export const wireOf = (of: Underlying | Peer): Effect.Effect<Wire> =>
   Effect.sync(() => {
     const stream = of instanceof LiveConnection || of instanceof StreamPeer ? of.stream : undefined
     if (!(stream instanceof End)) throw new TypeError("this connection runs over no wire of Testing's")

@@ -31,14 +31,13 @@ export class Rooms extends Context.Tag("Rooms")<Rooms, Map<string, Map<string, C
   static readonly layer = Layer.sync(Rooms, () => new Map())
 }
 
-const encode = Schema.encodeSync(Schema.parseJson(Chat.server))
-
 /** Tells everybody in a room. */
 const tell = (room: string, message: FromServer) =>
   Effect.gen(function* () {
     const members = new Set((yield* Rooms).get(room)?.values())
     const registry = yield* ConnectionRegistry.ConnectionRegistry
-    yield* registry.broadcast(encode(message), { to: (connection) => members.has(connection) })
+    const encoded = yield* Effect.orDie(Protocol.encodeServer(Chat, message))
+    yield* registry.broadcast(encoded, { to: (connection) => members.has(connection) })
   })
 
 /** Takes a name in a room and tells everybody there, unless somebody else has it. */
