@@ -1,18 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import {
-  Cause,
-  Deferred,
-  Effect,
-  Exit,
-  FiberRef,
-  Layer,
-  Logger,
-  Ref,
-  Runtime,
-  Scope,
-  Supervisor,
-  TestClock
-} from "effect"
+import { Deferred, Effect, Exit, FiberRef, Layer, Logger, Ref, Runtime, Scope, Supervisor, TestClock } from "effect"
 import { Connection, ConnectionClosed, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import { settle } from "./support.js"
@@ -20,8 +7,6 @@ import { settle } from "./support.js"
 /** A handler that is `runForEach` and nothing else: it has no fiber before something has to be waited for. */
 
 const quiet = Logger.remove(Logger.defaultLogger)
-
-const numbers = (length: number) => Array.from({ length }, (_, i) => String(i))
 
 const receiveAll = (connection: Connection.Connection, count: number) =>
   Effect.gen(function* () {
@@ -34,17 +19,6 @@ type Handle<R = never> = (
   connection: Connection.Connection,
   message: Connection.Message
 ) => Effect.Effect<unknown, unknown, R>
-
-const effects: ReadonlyArray<readonly [string, Handle]> = [
-  ["sends", ({ send }, message) => send(message)],
-  ["sends behind a yield", ({ send }, message) => Effect.zipRight(Effect.yieldNow(), send(message))],
-  ["sends in a step of a fiber", ({ send }, message) => Effect.flatMap(Effect.succeed(message), (same) => send(same))],
-  [
-    "sends one message at once and another one later",
-    ({ send }, message) =>
-      Number(message) % 3 === 0 ? Effect.zipRight(Effect.yieldNow(), send(message)) : send(message)
-  ]
-]
 
 /** The fibers that handlers have while a program runs. */
 const supervised = <A, E, R>(program: (fibers: Effect.Effect<number>) => Effect.Effect<A, E, R>) =>
@@ -59,17 +33,6 @@ const forEach =
     Connection.runForEach(connection, (message) => handle(connection, message))
 
 describe("D2: a handler that is runForEach", () => {
-  it.scoped.each(effects)("and %s answers in order", ([, effect]) =>
-    Effect.gen(function* () {
-      const connection = yield* Testing.connect(forEach(effect))
-      for (const split of [Number.POSITIVE_INFINITY, 7]) {
-        yield* Effect.flatMap(Testing.wireOf(connection), (wire) => wire.split(split))
-        yield* connection.sendAll(numbers(500))
-        assert.deepStrictEqual(yield* receiveAll(connection, 500), numbers(500))
-      }
-    })
-  )
-
   it.scoped("has no fiber before something is waited for, where other handlers have one", () =>
     supervised((fibers) =>
       Effect.gen(function* () {
@@ -133,23 +96,6 @@ describe("D2: a handler that is runForEach", () => {
     })
   )
 
-  it.scoped("waits with what it sends while the peer does not read", () =>
-    Effect.gen(function* () {
-      let handled = 0
-      const connection = yield* Testing.connect(
-        forEach(({ send }) => {
-          handled++
-          return send(new Uint8Array(10_000))
-        }),
-        { server: { sendHighWaterMark: 50_000 }, client: { receiveHighWaterMark: 10_000 } }
-      )
-      yield* connection.sendAll(numbers(100))
-      yield* settle
-      assert.isBelow(handled, 60)
-      assert.strictEqual((yield* receiveAll(connection, 100)).length, 100)
-    })
-  )
-
   it.scoped("may receive messages itself", () =>
     Effect.gen(function* () {
       const connection = yield* Testing.connect(
@@ -182,35 +128,6 @@ describe("D2: a handler that is runForEach", () => {
       assert.strictEqual(yield* connection.receive, "still")
       yield* connection.send("fork")
       assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1011)
-    })
-  )
-
-  const ends: ReadonlyArray<readonly [string, () => Effect.Effect<unknown, unknown>]> = [
-    ["fails", () => Effect.fail("on purpose")],
-    ["fails later", () => Effect.zipRight(Effect.yieldNow(), Effect.fail("on purpose"))],
-    ["dies", () => Effect.die("on purpose")],
-    [
-      "throws",
-      () => {
-        throw new Error("on purpose")
-      }
-    ]
-  ]
-  it.scoped.each(ends)("that %s at a message has answered those before it, says so and ends with 1011", ([, end]) =>
-    Effect.gen(function* () {
-      const logged: Array<string> = []
-      const logger = Logger.replace(
-        Logger.defaultLogger,
-        Logger.make(({ cause, message }) => logged.push(`${message} ${Cause.pretty(cause)}`))
-      )
-      const connection = yield* Effect.provide(
-        Testing.connect(forEach(({ send }, message) => (message === "5" ? end() : send(message)))),
-        logger
-      )
-      yield* connection.sendAll(numbers(10))
-      assert.deepStrictEqual(yield* receiveAll(connection, 5), numbers(5))
-      assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1011)
-      assert.isTrue(logged.some((line) => line.startsWith("a connection's handler failed") && /on purpose/.test(line)))
     })
   )
 

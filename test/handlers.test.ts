@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Logger, Ref, Scope, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Ref, Scope, TestClock } from "effect"
 import { Connection, ConnectionClosed, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { Testing } from "effect-websockets/testing"
 import { settle } from "./support.js"
 
 /** The loop of a server's handler, which deals with what needs no fiber inside the transport's callback. */
 
-const quiet = Logger.remove(Logger.defaultLogger)
+type Loop = Effect.Effect<void, unknown>
 
 const numbers = (length: number) => Array.from({ length }, (_, i) => String(i))
 
@@ -17,7 +17,13 @@ const receiveAll = (connection: Connection.Connection, count: number) =>
     return all
   })
 
-describe("D2: a handler's runForEach", () => {
+/** Where it is all that a handler does, it begins without a fiber; behind something else it has one from the start. */
+const forms = [
+  ["that is all that it does", (loop: () => Loop) => loop()],
+  ["behind something else", (loop: () => Loop) => Effect.zipRight(Effect.void, Effect.suspend(loop))]
+] as const
+
+describe.each(forms)("D2: a handler's runForEach %s", (_, formed) => {
   const effects: ReadonlyArray<
     readonly [
       string,
@@ -37,7 +43,7 @@ describe("D2: a handler's runForEach", () => {
   it.scoped.each(effects)("that %s answers in order", ([, effect]) =>
     Effect.gen(function* () {
       const connection = yield* Testing.connect((connection) =>
-        Connection.runForEach(connection, (message) => effect(connection, message))
+        formed(() => Connection.runForEach(connection, (message) => effect(connection, message)))
       )
       for (const split of [Number.POSITIVE_INFINITY, 7]) {
         yield* Effect.flatMap(Testing.wireOf(connection), (wire) => wire.split(split))
@@ -49,7 +55,9 @@ describe("D2: a handler's runForEach", () => {
 
   it.scoped("answers a chunk of messages in one write", () =>
     Effect.gen(function* () {
-      const connection = yield* Testing.connect((connection) => Connection.runForEach(connection, connection.send))
+      const connection = yield* Testing.connect((connection) =>
+        formed(() => Connection.runForEach(connection, connection.send))
+      )
       yield* connection.sendAll(numbers(100))
       const first = yield* connection.receiveAll
       assert.strictEqual(first.length, 100)
@@ -61,10 +69,12 @@ describe("D2: a handler's runForEach", () => {
       const handled = yield* Ref.make(0)
       const connection = yield* Testing.connect(
         (connection) =>
-          Connection.runForEach(connection, () => {
-            Effect.runSync(Ref.update(handled, (n) => n + 1))
-            return connection.send(new Uint8Array(10_000))
-          }),
+          formed(() =>
+            Connection.runForEach(connection, () => {
+              Effect.runSync(Ref.update(handled, (n) => n + 1))
+              return connection.send(new Uint8Array(10_000))
+            })
+          ),
         { server: { sendHighWaterMark: 50_000 }, client: { receiveHighWaterMark: 10_000 } }
       )
       yield* connection.sendAll(numbers(100))
@@ -77,6 +87,7 @@ describe("D2: a handler's runForEach", () => {
 
   const ends: ReadonlyArray<readonly [string, () => Effect.Effect<unknown, unknown>]> = [
     ["fails", () => Effect.fail("on purpose")],
+    ["fails later", () => Effect.zipRight(Effect.yieldNow(), Effect.fail("on purpose"))],
     ["dies", () => Effect.die("on purpose")],
     [
       "throws",
@@ -85,17 +96,19 @@ describe("D2: a handler's runForEach", () => {
       }
     ]
   ]
-  it.scoped.each(ends)("that %s at a message has answered those before it, and ends with 1011", ([, end]) =>
+  it.scoped.each(ends)("that %s at a message has answered those before it, says so and ends with 1011", ([, end]) =>
     Effect.gen(function* () {
-      const connection = yield* Effect.provide(
-        Testing.connect((connection) =>
+      const logged: Array<string> = []
+      const logger = Logger.make(({ cause, message }) => void logged.push(`${message} ${Cause.pretty(cause)}`))
+      const connection = yield* Testing.connect((connection) =>
+        formed(() =>
           Connection.runForEach(connection, (message) => (message === "5" ? end() : connection.send(message)))
-        ),
-        quiet
-      )
+        )
+      ).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
       yield* connection.sendAll(numbers(10))
       assert.deepStrictEqual(yield* receiveAll(connection, 5), numbers(5))
       assert.strictEqual(ConnectionClosed.code(yield* connection.closed), 1011)
+      assert.isTrue(logged.some((line) => line.startsWith("a connection's handler failed") && /on purpose/.test(line)))
     })
   )
 
