@@ -114,7 +114,8 @@ describe.each(forms)("L5: a server %s", (_, make) => {
           const elapsed = performance.now() - begun
           assert.deepStrictEqual(new Set(yield* Effect.all(peers)), new Set([closeFrame(1001, false).toString("hex")]))
           assert.deepStrictEqual([released, besides], [COUNT, 1])
-          assert.isBelow(elapsed, 1_000)
+          // Far from closeTimeout, and from what two busy cores can make of it.
+          assert.isBelow(elapsed, 5_000)
         })
       )
   )
