@@ -87,7 +87,7 @@ export const show = (recorded: Recorded): string =>
 
 type Mutable<A> = { -readonly [Name in keyof A]: A[Name] }
 
-/** Where a direction has got to: what was written to it, and what of that has not arrived. */
+/** Where a direction has got to: what was written to it, and how much of that has arrived. */
 class Progress {
   readonly chunks: Array<Uint8Array> = []
   readonly reader = new FrameReader()
@@ -98,8 +98,10 @@ class Progress {
   /** When bytes were written last, and when some arrived. */
   writtenAt = 0
   arrivedAt = 0
-  /** With the number of the byte behind each of them. */
-  readonly underway: Array<{ readonly entry: Mutable<RecordedFrame | RecordedBytes>; readonly end: number }> = []
+  /** What was written, with the number of the byte behind each of it. */
+  readonly parts: Array<{ readonly entry: Mutable<RecordedFrame | RecordedBytes>; readonly end: number }> = []
+  /** The first of these that has not arrived. */
+  next = 0
 }
 
 /** Keeps all of it, as long as somebody holds the wire. */
@@ -114,7 +116,7 @@ export class Recorder {
 
   wrote(from: Role, bytes: Uint8Array): void {
     const progress = this.progress[from]
-    const { chunks, reader, underway } = progress
+    const { chunks, parts, reader } = progress
     const sentAt = this.now()
     progress.written += bytes.length
     progress.writtenAt = sentAt
@@ -125,29 +127,30 @@ export class Recorder {
       const entry: RecordedFrame = { _tag: "Frame", from, sentAt, arrivedAt: undefined, frame, maskingKey }
       progress.framed += size
       this.entries.push(entry)
-      underway.push({ entry, end: progress.framed })
+      parts.push({ entry, end: progress.framed })
     }
   }
 
   /** So many more bytes have arrived at the other end; gives how many frames are whole there by them. */
   arrived(from: Role, bytes: number): number {
     const progress = this.progress[from]
-    const { underway } = progress
+    const { parts } = progress
     progress.arrived += bytes
     progress.arrivedAt = this.now()
     let count = 0
-    while (underway[0] !== undefined && underway[0].end <= progress.arrived) {
-      underway[0].entry.arrivedAt = progress.arrivedAt
-      if (underway[0].entry._tag === "Frame") count++
-      underway.shift()
+    // Not taken off the front: there may be a hundred thousand on their way.
+    for (let part = parts[progress.next]; part !== undefined && part.end <= progress.arrived; ) {
+      part.entry.arrivedAt = progress.arrivedAt
+      if (part.entry._tag === "Frame") count++
+      part = parts[++progress.next]
     }
     return count
   }
 
   /** How many bytes have to arrive for the next so many frames to be there; undefined while fewer are on their way. */
   untilFrames(from: Role, count: number): number | undefined {
-    const { arrived, underway } = this.progress[from]
-    const last = underway[count - 1]
+    const { arrived, next, parts } = this.progress[from]
+    const last = parts[next + count - 1]
     return last === undefined ? undefined : last.end - arrived
   }
 
@@ -197,7 +200,7 @@ export class Recorder {
     progress.framed = progress.written
     progress.reader.forget()
     this.entries.push(entry)
-    if (entry.arrivedAt === undefined) progress.underway.push({ entry, end: progress.written })
+    if (entry.arrivedAt === undefined) progress.parts.push({ entry, end: progress.written })
   }
 }
 
