@@ -6,24 +6,24 @@ import { step } from "./loop.js"
 import type { ForEach } from "./reading.js"
 import type { Waiting } from "./wait.js"
 
-/**
- * `runForEach` where it is all that a handler does. Before something has to be
- * waited for there is no fiber: 2 kB less for each connection, and a tenth
- * less work for one that comes and goes. Then there is one, which goes on with
- * the loop as if it had been there from the start.
- */
 /** Whose handler it is. */
 export interface Owner {
+  readonly isInterrupted: boolean
   /** Something has to be waited for: the rest is for a fiber. */
   readonly goOnWith: (rest: Effect.Effect<unknown, unknown>) => void
   /** It is over, without a fiber. */
   readonly hasEnded: (exit: Exit.Exit<unknown, unknown>) => void
 }
 
+/**
+ * `runForEach` where it is all that a handler does. Before something has to be
+ * waited for there is no fiber: 2 kB less for each connection, and a tenth
+ * less work for one that comes and goes. Then there is one, which goes on with
+ * the loop as if it had been there from the start.
+ */
 export class Fiberless implements Waiting {
   private readonly owner: Owner
   private readonly loop: ForEach<unknown, never>
-  private isInterrupted = false
   readonly isRegistered = true
 
   constructor(owner: Owner, loop: ForEach<unknown, never>) {
@@ -35,16 +35,16 @@ export class Fiberless implements Waiting {
     const { loop, owner } = this
     const { inbox } = loop.reading
     do {
-      while (inbox.isReady && !this.isInterrupted) {
+      while (inbox.isReady && !owner.isInterrupted) {
         const left = step(inbox, loop.body)
-        if (left !== undefined && !this.isInterrupted) {
+        if (left !== undefined && !owner.isInterrupted) {
           owner.goOnWith(Effect.zipRight(left, loop))
           return
         }
       }
       inbox.idle()
-    } while (inbox.isReady && !this.isInterrupted)
-    if (this.isInterrupted) owner.hasEnded(Exit.interrupt(FiberId.none))
+    } while (inbox.isReady && !owner.isInterrupted)
+    if (owner.isInterrupted) owner.hasEnded(Exit.interrupt(FiberId.none))
     else if (inbox.isEnded) owner.hasEnded(loop.reading.end())
     else if (!inbox.waitWithout(this)) owner.hasEnded(Exit.fail(new ConcurrencyError()))
   }
@@ -58,8 +58,8 @@ export class Fiberless implements Waiting {
     this.proceed()
   }
 
+  /** Its owner is interrupted: it ends now, or with the step that it is in. */
   interrupt(): void {
-    this.isInterrupted = true
     if (this.loop.reading.inbox.forget(this)) this.owner.hasEnded(Exit.interrupt(FiberId.none))
   }
 }

@@ -39,7 +39,7 @@ export class Handling implements Task, Owner {
   private fork: Fork | undefined
   private fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
   private loop: Fiberless | undefined
-  private isInterrupted = false
+  isInterrupted = false
 
   constructor(
     host: Host,
@@ -59,7 +59,6 @@ export class Handling implements Task, Owner {
     const effect = called(() => this.host.handler(connection))
     if (isForEach(effect) && effect.reading === connection[TypeId]) {
       this.loop = new Fiberless(this, effect)
-      if (this.isInterrupted) this.loop.interrupt()
       this.loop.start()
     } else {
       this.goOnWith(effect)

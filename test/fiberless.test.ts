@@ -10,7 +10,7 @@ type Left = Effect.Effect<unknown, unknown>
 const supplier = { idle: () => {}, roomy: () => {}, exit: () => Exit.die("not asked for") }
 
 /** A loop over an inbox with some messages, what it has taken, and how it has ended. */
-const makeLoop = (messages: ReadonlyArray<string>, handle: (message: unknown, fiberless: Fiberless) => Left) => {
+const makeLoop = (messages: ReadonlyArray<string>, handle: (message: unknown, interrupt: () => void) => Left) => {
   const inbox = new Inbox(supplier, 1_000)
   for (const message of messages) inbox.push(message)
   const taken: Array<unknown> = []
@@ -19,10 +19,11 @@ const makeLoop = (messages: ReadonlyArray<string>, handle: (message: unknown, fi
   const reading = new Reading(inbox, { isClean: true, exit: supplier.exit })
   const take = (message: unknown): Left => {
     taken.push(message)
-    return handle(message, fiberless)
+    return handle(message, interrupt)
   }
   const loop = reading.forEach(take)
   const owner = {
+    isInterrupted: false,
     goOnWith: (rest: Left) => void rests.push(rest),
     hasEnded: (exit: Exit.Exit<unknown, unknown>) => void ends.push(exit)
   }
@@ -31,7 +32,11 @@ const makeLoop = (messages: ReadonlyArray<string>, handle: (message: unknown, fi
     inbox.push(message)
     inbox.wakeInline()
   }
-  return { inbox, fiberless, taken, ends, rests, receive }
+  const interrupt = () => {
+    owner.isInterrupted = true
+    fiberless.interrupt()
+  }
+  return { inbox, fiberless, interrupt, taken, ends, rests, receive }
 }
 
 const isInterruption = (exit: Exit.Exit<unknown, unknown> | undefined) =>
@@ -42,13 +47,13 @@ describe("a handler's loop without a fiber", () => {
     ["and nothing of it is left", Exit.void],
     ["and it has to wait", Effect.never]
   ] as const)("interrupted while it deals with a message, %s, ends once and takes no other", (_, left) => {
-    const { ends, fiberless, inbox, receive, rests, taken } = makeLoop(["a", "b"], (_, fiberless) => {
-      fiberless.interrupt()
+    const { ends, fiberless, inbox, interrupt, receive, rests, taken } = makeLoop(["a", "b"], (_, interrupt) => {
+      interrupt()
       return left
     })
     fiberless.start()
     receive("c")
-    fiberless.interrupt()
+    interrupt()
     assert.deepStrictEqual(taken, ["a"])
     assert.deepStrictEqual(rests, [])
     assert.strictEqual(ends.length, 1)
@@ -57,8 +62,8 @@ describe("a handler's loop without a fiber", () => {
   })
 
   it("interrupted before it begins takes nothing", () => {
-    const { ends, fiberless, taken } = makeLoop(["a"], () => Exit.void)
-    fiberless.interrupt()
+    const { ends, fiberless, interrupt, taken } = makeLoop(["a"], () => Exit.void)
+    interrupt()
     fiberless.start()
     assert.deepStrictEqual(taken, [])
     assert.strictEqual(ends.length, 1)
@@ -66,10 +71,10 @@ describe("a handler's loop without a fiber", () => {
   })
 
   it("interrupted while it waits ends at once, and takes nothing that comes then", () => {
-    const { ends, fiberless, receive, taken } = makeLoop([], () => Exit.void)
+    const { ends, fiberless, interrupt, receive, taken } = makeLoop([], () => Exit.void)
     fiberless.start()
     receive("a")
-    fiberless.interrupt()
+    interrupt()
     receive("b")
     assert.deepStrictEqual(taken, ["a"])
     assert.strictEqual(ends.length, 1)
