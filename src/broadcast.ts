@@ -97,72 +97,97 @@ const share = (
   return withFrame(encoded === undefined ? undefined : frameOf(message, encoded, codec.rsv))
 }
 
-export const broadcast = (
-  all: Iterable<LiveConnection>,
-  message: Message,
-  { compress, slowPeers = "close", to }: BroadcastOptions
-): Effect.Effect<BroadcastReport> => {
-  const connections = [...all].filter(
-    (connection) => connection.lifecycle.isOpen && (to === undefined || to(connection))
-  )
-  const shared = share(connections, message, compress)
-  if (typeof shared !== "function") return distribute(connections, shared, slowPeers)
-  return Effect.async<BroadcastReport>((resume) =>
-    shared((shared) => resume(Effect.suspend(() => distribute(connections, shared, slowPeers))))
-  )
-}
+/** One broadcast on its way: who has it, who misses it, and who is waited for. */
+class Delivery {
+  private sent = 0
+  private readonly missed: Array<LiveConnection> = []
+  private waiting: Array<Effect.Effect<void>> | undefined
+  private readonly slowPeers: NonNullable<BroadcastOptions["slowPeers"]>
 
-const distribute = (
-  connections: ReadonlyArray<LiveConnection>,
-  shared: Shared,
-  slowPeers: NonNullable<BroadcastOptions["slowPeers"]>
-): Effect.Effect<BroadcastReport> => {
-  let sent = 0
-  const missed: Array<LiveConnection> = []
-  const give = (connection: LiveConnection): void => {
-    try {
-      shared.put(connection)
-      sent++
-    } catch {
-      // An extension of that connection has failed, and the others have nothing to do with it.
-      missed.push(connection)
-    }
+  constructor(slowPeers: NonNullable<BroadcastOptions["slowPeers"]>) {
+    this.slowPeers = slowPeers
   }
-  const waiting: Array<Effect.Effect<void>> = []
-  const wait = (connection: LiveConnection): void => {
-    waiting.push(
-      Effect.match(
-        connection.inTurn(() => shared.put(connection)),
-        {
-          onSuccess: () => void sent++,
-          onFailure: () => void missed.push(connection)
-        }
-      )
-    )
-  }
-  for (const connection of connections) {
+
+  to(connection: LiveConnection, shared: Shared): void {
+    const { slowPeers } = this
     const { lifecycle } = connection
     const { outbox } = lifecycle
     if (!lifecycle.isOpen) {
       // Closed meanwhile, as the message took its time to encode.
-      missed.push(connection)
+      this.missed.push(connection)
     } else if (outbox.isFree) {
-      give(connection)
+      this.give(connection, shared)
     } else if (slowPeers === "suspend" || (!outbox.isFull() && !outbox.isOpenForMessages)) {
       // Above the mark, or behind a message in fragments that is below it.
-      wait(connection)
+      this.wait(connection, shared)
     } else if (!outbox.isFull() || (slowPeers === "dropOldest" && outbox.dropOldest())) {
-      give(connection)
+      this.give(connection, shared)
     } else {
-      missed.push(connection)
+      this.missed.push(connection)
       if (slowPeers === "close") {
         lifecycle.startClose({ code: CloseCode.TryAgainLater, reason: "too slow for what is broadcast" })
       }
     }
   }
-  const report = Effect.sync((): BroadcastReport => ({ sent, missed }))
-  return pipe(
-    Effect.forEach(waiting, (one) => one, { concurrency: "unbounded", discard: true }),
-    Effect.zipRight(report)
-  )
+
+  private give(connection: LiveConnection, shared: Shared): void {
+    try {
+      shared.put(connection)
+      this.sent++
+    } catch {
+      // An extension of that connection has failed, and the others have nothing to do with it.
+      this.missed.push(connection)
+    }
+  }
+
+  private wait(connection: LiveConnection, shared: Shared): void {
+    const one = Effect.match(
+      connection.inTurn(() => shared.put(connection)),
+      {
+        onSuccess: () => void this.sent++,
+        onFailure: () => void this.missed.push(connection)
+      }
+    )
+    if (this.waiting === undefined) this.waiting = [one]
+    else this.waiting.push(one)
+  }
+
+  /** Completes when nobody is waited for any more. */
+  get report(): Effect.Effect<BroadcastReport> {
+    const report = Effect.sync((): BroadcastReport => ({ sent: this.sent, missed: this.missed }))
+    const { waiting } = this
+    if (waiting === undefined) return report
+    return pipe(
+      Effect.forEach(waiting, (one) => one, { concurrency: "unbounded", discard: true }),
+      Effect.zipRight(report)
+    )
+  }
+}
+
+export const broadcast = (
+  all: ReadonlyArray<LiveConnection>,
+  message: Message,
+  { compress, slowPeers = "close", to }: BroadcastOptions
+): Effect.Effect<BroadcastReport> => {
+  const delivery = new Delivery(slowPeers)
+  const plain = new Shared(message, compress, undefined)
+  const extended: Array<LiveConnection> = []
+  // Somebody else's function sees all of them before the first is sent anything.
+  const wanted = to === undefined ? all : all.filter((one) => one.lifecycle.isOpen && to(one))
+  for (const connection of wanted) {
+    const { lifecycle } = connection
+    if (!lifecycle.isOpen) continue
+    // Who has no extensions is dealt with in one look: with thousands of connections each further look is at memory that no
+    // cache has any more.
+    if (lifecycle.codecs.length === 0) delivery.to(connection, plain)
+    else extended.push(connection)
+  }
+  if (extended.length === 0) return delivery.report
+  const deliver = (shared: Shared): Effect.Effect<BroadcastReport> => {
+    for (const connection of extended) delivery.to(connection, shared)
+    return delivery.report
+  }
+  const shared = share(extended, message, compress)
+  if (typeof shared !== "function") return deliver(shared)
+  return Effect.async<BroadcastReport>((resume) => shared((shared) => resume(Effect.suspend(() => deliver(shared)))))
 }

@@ -190,8 +190,8 @@ export class Outbox {
     if (!this.congested && owner === this && shared.end > shared.start) {
       this.copy(bytes)
     } else {
-      this.prepared ??= new PreparedFrames()
-      this.prepared.add(bytes)
+      if (this.prepared === undefined) this.prepared = new PreparedFrames(bytes)
+      else this.prepared.add(bytes)
       // As with what is copied: beyond so much the transport says whether there is room for more.
       if (this.prepared.size > sharedSize) this.flush()
     }

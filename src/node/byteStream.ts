@@ -74,6 +74,8 @@ function hasClosed(this: Carrier): void {
 /** TLS takes what is written only later; up to here it is copied, so that the writer may go on. */
 const COPIED = 65_536
 
+const nothing = Buffer.alloc(0)
+
 /** What is read ahead is kept up to here, in bytes; then the peer waits. */
 const AHEAD = 65_536
 
@@ -206,11 +208,14 @@ export class NodeByteStream implements ByteStream {
     const { socket } = this
     if (socket.destroyed || socket.writableEnded) return "sent"
     // A stream that is not node's own may keep what it has taken for as long as it likes.
+    const isPlain = this.kind === "plain"
     const copied = this.kind === "foreign" || (this.kind === "tls" && bytes.length <= COPIED)
-    socket.write(copied ? Buffer.from(bytes) : bytes, this.written)
+    socket.write(copied ? Buffer.from(bytes) : bytes, isPlain ? undefined : this.written)
     const queued = socket.writableLength
     if (queued === 0 || (copied && queued <= COPIED)) return "sent"
     this.awaitsDrain = true
+    // What the system takes at once needs nobody to be told, and that is most of it; what it does not take has this behind it.
+    if (isPlain) socket.write(nothing, this.written)
     return queued < socket.writableHighWaterMark ? "queued" : "full"
   }
 
