@@ -39,8 +39,29 @@ const participants = (workload: string, servers: ReadonlyArray<ServerName>): Rea
   servers.filter((server) => takesPart(server, workloadNamed(workload)))
 
 /** All runs of all rounds. */
-const runsOf = (servers: ReadonlyArray<ServerName>, { rounds, workloads }: Options): number =>
-  rounds * workloads.reduce((sum, workload) => sum + participants(workload, servers).length, 0)
+const runsOf = (servers: ReadonlyArray<ServerName>, { profile, rounds, workloads }: Options): number =>
+  workloads.reduce((sum, workload) => {
+    const taking = participants(workload, servers)
+    return sum + rounds * taking.length + (profile ? profiled(workload, taking).length : 0)
+  }, 0)
+
+/** Where the time of each goes; those that are not on Node, and memory, have no profile. */
+const profilesOf = async (
+  name: string,
+  servers: ReadonlyArray<ServerName>,
+  options: Options,
+  tick: (doing: string) => void
+): Promise<NonNullable<Results["profiles"]>> => {
+  const profiles: Partial<Record<ServerName, Sample>> = {}
+  for (const server of profiled(name, servers)) {
+    tick(`${name} ${server}, profile`)
+    profiles[server] = await measure(server, name, { ...options, warmUpSeconds: Math.max(1, options.seconds / 2) })
+  }
+  return profiles
+}
+
+const profiled = (name: string, servers: ReadonlyArray<ServerName>): ReadonlyArray<ServerName> =>
+  workloadNamed(name).kind === "memory" ? [] : servers.filter((server) => server !== "python")
 
 /** All rounds of a workload. A server whose run fails is left out of the rounds that follow. */
 const compare = async (
@@ -59,7 +80,11 @@ const compare = async (
       tick(`${name} ${server}, round ${i} of ${rounds}`)
       if (failures[server] !== undefined) continue
       try {
-        round[server] = await measure(server, name, { ...options, warmUpSeconds: Math.max(1, seconds / 2) })
+        round[server] = await measure(server, name, {
+          ...options,
+          profile: false,
+          warmUpSeconds: Math.max(1, seconds / 2)
+        })
       } catch (error) {
         if (!(error instanceof RunFailed)) throw error
         failures[server] = error.message
@@ -70,7 +95,10 @@ const compare = async (
     const figures = Object.entries(round).map(([server, { cost }]) => `${server} ${figure(cost)}`)
     progress(`${name} round ${i} of ${rounds}: ${figures.join(", ")}`)
   }
-  return { workload: name, date: new Date().toISOString(), commit: commit(), rounds: done, failures }
+  const results = { workload: name, date: new Date().toISOString(), commit: commit(), rounds: done, failures }
+  if (!options.profile) return results
+  const sound = taking.filter((server) => failures[server] === undefined)
+  return { ...results, profiles: await profilesOf(name, sound, options, tick) }
 }
 
 /** Whether so many connections can be open at a time, if need be by raising what a process may have. */

@@ -1,3 +1,5 @@
+import type { Shares } from "./profile.js"
+
 /** What goes over the IPC channels. Both ends of each are in this folder. */
 
 /** To the process under test. */
@@ -5,6 +7,8 @@ export type ToServer =
   | { readonly _tag: "ReportCpu" }
   /** Collects garbage first. */
   | { readonly _tag: "ReportMemory" }
+  | { readonly _tag: "BeginProfile" }
+  | { readonly _tag: "EndProfile" }
   /** A client only: connects so often. */
   | { readonly _tag: "Dial"; readonly port: number; readonly connections: number }
 
@@ -16,6 +20,8 @@ export type FromServer =
   | { readonly _tag: "Cpu"; readonly micros: number }
   /** Resident memory. */
   | { readonly _tag: "Memory"; readonly bytes: number }
+  | { readonly _tag: "Profiling" }
+  | { readonly _tag: "Profiled"; readonly shares: Shares }
 
 export type ToLoad =
   /** Where the server under test is; where a client is under test the load generator listens itself. */

@@ -14,6 +14,7 @@ Workloads: P1 … P14, or one of a group, as P9/tls; unless told otherwise P2 P3
   --handshakes N      handshakes of the warm-up in P8 (20000)
   --before DIR        beside them ours as it is in DIR, a checkout of another commit with its packages installed
   --json FILE         keeps every sample, with machine, versions and date; workloads that are in FILE are replaced
+  --profile           one more run of each on Node with V8's profiler, which says where the time goes
   --chart FILE        draws an SVG of the ratios
   --readme FILE       measures nothing: makes the README's table, and a --chart, of what --json has kept in FILE
   --guard             for CI: ours and ws in shorter runs; exits with 1 when ours is under 80 % of a floor
@@ -31,6 +32,7 @@ export interface Options {
   readonly handshakes: number
   readonly before: string | undefined
   readonly json: string | undefined
+  readonly profile: boolean
   readonly chart: string | undefined
   readonly readme: string | undefined
 }
@@ -55,6 +57,7 @@ export const parseOptions = (args: ReadonlyArray<string>): Options => {
       json: { type: "string" },
       chart: { type: "string" },
       readme: { type: "string" },
+      profile: { type: "boolean", default: false },
       guard: { type: "boolean", default: false },
       "self-test": { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false }
@@ -80,6 +83,7 @@ export const parseOptions = (args: ReadonlyArray<string>): Options => {
     handshakes: Math.ceil(positive("handshakes", values.handshakes, 20_000)),
     before: values.before,
     json: values.json,
+    profile: values.profile,
     chart: values.chart,
     readme: values.readme
   }

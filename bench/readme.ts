@@ -1,6 +1,17 @@
 import type { Kept } from "./kept.js"
 import type { ServerName } from "./peers.js"
-import { figure, growthVerdicts, type Results, ratio, serversOf, typical, type Verdict, verdicts } from "./results.js"
+import { parts } from "./profile.js"
+import {
+  figure,
+  growthVerdicts,
+  profileRows,
+  type Results,
+  ratio,
+  serversOf,
+  typical,
+  type Verdict,
+  verdicts
+} from "./results.js"
 import { unitOf, workloadNamed } from "./workloads.js"
 
 /** The README's tables of what was measured, as Markdown. */
@@ -64,12 +75,16 @@ export const markdown = ({ absent, machine, results, versions }: Kept): string =
   )
   const costs = results.flatMap((result) => [costRow(result, servers), ...coldRow(result, servers)])
   const targets = results.flatMap(verdicts).map(verdictRow)
+  const profiles = results.flatMap((result) =>
+    profileRows(result).map(([server, cells]) => [`${result.workload} ${headings[server]}`, ...cells])
+  )
   const growth = growthVerdicts(results).map((line) => `- ${line}\n`)
   const days = [...new Set(results.map(({ date }) => date.slice(0, 10)))].sort()
   const missing = Object.entries(absent).map(([name, reason]) => ` ${name} is missing: ${reason}.`)
   return [
     tableOf(["", "", ...servers.map((name) => headings[name]), "here against `ws`"], costs),
     ...(targets.length === 0 ? [] : ["\n", tableOf(["", "here", "", "floor", "goal", ""], targets)]),
+    ...(profiles.length === 0 ? [] : ["\n", tableOf(["µs, in a run with a profiler", "all", ...parts], profiles)]),
     ...(growth.length === 0 ? [] : ["\n", ...growth]),
     `\nMedians of ${rounds(results)} rounds, ${days.join(" and ")}: ${machine.cpu}, ${machine.cores} cores` +
       `${machine.pinned ? "" : ", processes not pinned"}, ${machine.system}, Node ${machine.node.slice(1)}; ` +

@@ -1,4 +1,5 @@
 import { type ServerName, serverNames } from "./peers.js"
+import { parts } from "./profile.js"
 import type { Sample } from "./run.js"
 import { growths, type Target, unitOf, type Workload, workloadNamed } from "./workloads.js"
 
@@ -15,7 +16,11 @@ export interface Results {
   readonly rounds: ReadonlyArray<Round>
   /** Why a server has no figures in this workload. */
   readonly failures: ByServer<string>
+  /** A run of its own, with a profiler at work. */
+  readonly profiles?: ByServer<Sample>
 }
+
+type Figure = Exclude<keyof Sample, "shares">
 
 export interface Ratio {
   readonly median: number
@@ -47,7 +52,7 @@ export const ratio = ({ rounds }: Results, server: ServerName, reference: Server
 }
 
 /** The median of what a server's samples say; undefined where there are none. */
-export const typical = ({ rounds }: Results, server: ServerName, key: keyof Sample): number | undefined => {
+export const typical = ({ rounds }: Results, server: ServerName, key: Figure): number | undefined => {
   const values = rounds.flatMap((round) => round[server]?.[key] ?? [])
   return values.length === 0 ? undefined : median(values)
 }
@@ -102,23 +107,31 @@ const verdictOf = (results: Results, target: Target): ReadonlyArray<Verdict> => 
 export const verdicts = (results: Results): ReadonlyArray<Verdict> =>
   workloadNamed(results.workload).targets.flatMap((target) => verdictOf(results, target))
 
-/** How far the cost at other sizes is from that at the second size, as parts of it. */
+/** How far a server's cost at each size is from that at the second size, as parts of it; undefined where one of them is missing. */
+const growthOf = (
+  all: ReadonlyArray<Results>,
+  names: ReadonlyArray<string>,
+  server: ServerName
+): ReadonlyArray<number | undefined> => {
+  const costs = names.map((name) => {
+    const results = all.find(({ workload }) => workload === name)
+    return results && typical(results, server, "cost")
+  })
+  const base = costs[1]
+  return costs.map((cost) => (cost === undefined || base === undefined ? undefined : cost / base - 1))
+}
+
+const percent = (change: number): string => `${change < 0 ? "−" : "+"}${Math.abs(change * 100).toFixed(0)} %`
+
+/** What becomes of the cost at other sizes, and of bare Node's. */
 export const growthVerdicts = (all: ReadonlyArray<Results>): ReadonlyArray<string> =>
   growths.flatMap(({ names, within }) => {
-    const costs = names.map((name) => {
-      const results = all.find(({ workload }) => workload === name)
-      return results && typical(results, "ours", "cost")
-    })
-    const base = costs[1]
-    if (base === undefined) return []
-    return names.flatMap((name, i) => {
-      const cost = costs[i]
-      if (cost === undefined || i === 1) return []
-      const change = cost / base - 1
-      const percent = `${change < 0 ? "−" : "+"}${Math.abs(change * 100).toFixed(0)} %`
-      return [
-        `${name}: ${percent} of ${names[1]}, ${Math.abs(change) <= within ? "flat" : "NOT flat"} (± ${within * 100} %)`
-      ]
+    const bare = growthOf(all, names, "raw")
+    return growthOf(all, names, "ours").flatMap((change, i) => {
+      if (change === undefined || i === 1) return []
+      const verdict = `${Math.abs(change) <= within ? "flat" : "NOT flat"} (± ${within * 100} %)`
+      const beside = bare[i] === undefined ? "" : `; bare Node ${percent(bare[i])}`
+      return [`${names[i]}: ${percent(change)} of ${names[1]}, ${verdict}${beside}`]
     })
   })
 
@@ -142,7 +155,7 @@ export const table = (results: Results): string => {
   const lines = servers.map((server) => {
     const failure = results.failures[server]
     if (failure !== undefined) return `  ${server.padEnd(16)}failed: ${failure}`
-    const of = (key: keyof Sample) => figure(typical(results, server, key) ?? Number.NaN)
+    const of = (key: Figure) => figure(typical(results, server, key) ?? Number.NaN)
     const against = ratio(results, server, "ws")
     return row([
       server,
@@ -159,9 +172,28 @@ export const table = (results: Results): string => {
     row(["", "cost", "load CPU", rate, "against ws", "least–most", hasCold ? "first second" : ""]),
     row(["", cost, "µs", "", "", "", hasCold ? cost : ""]),
     ...lines,
+    ...profileLines(results),
     ...verdicts(results).map((verdict) => `  ${describe(verdict)}`),
     ...againstBefore(results)
   ].join("\n")
+}
+
+/** A row for each server that was profiled: in the unit of its cost, where that goes. */
+export const profileRows = ({ profiles = {} }: Results): ReadonlyArray<readonly [ServerName, ReadonlyArray<string>]> =>
+  serverNames.flatMap((server) => {
+    const sample = profiles[server]
+    if (sample === undefined) return []
+    const { cost, shares = {} } = sample
+    const cells = parts.map((part) => ((shares[part] ?? 0) >= 0.005 ? figure(cost * (shares[part] ?? 0)) : "–"))
+    return [[server, [figure(cost), ...cells]]]
+  })
+
+const profileLines = (results: Results): ReadonlyArray<string> => {
+  const rows = profileRows(results)
+  if (rows.length === 0) return []
+  const line = (first: string, cells: ReadonlyArray<string>) =>
+    `  ${first.padEnd(16)}${cells.map((cell) => cell.padStart(11)).join("")}`
+  return [line("of a profile", ["all", ...parts]), ...rows.map(([server, cells]) => line(server, cells))]
 }
 
 /** How much in a second; how long it took where that is the question. */

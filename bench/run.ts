@@ -5,6 +5,7 @@ import { type Child, startChild, UnexpectedMessage } from "./child.js"
 import type { Lie } from "./lies.js"
 import type { Failed, Fault, Finished, FromLoad, FromServer, ToLoad, ToServer } from "./messages.js"
 import { peerNamed, pythonWith, type ServerName } from "./peers.js"
+import type { Shares } from "./profile.js"
 import { type Workload, workloadNamed } from "./workloads.js"
 
 export interface Sample {
@@ -19,6 +20,8 @@ export interface Sample {
   readonly perSecond: number
   /** The same cost in a fresh process's first second, where that is another thing. */
   readonly cold?: number
+  /** Where the time has gone, if that was asked for. */
+  readonly shares?: Shares
 }
 
 export interface RunOptions {
@@ -30,6 +33,8 @@ export interface RunOptions {
   readonly handshakes: number
   /** Where the library of `before` is: a checkout of another commit. */
   readonly before?: string | undefined
+  /** With a profiler at work in the process under test. It takes time itself, so such a sample is compared with no other. */
+  readonly profile?: boolean | undefined
 }
 
 /** A run that has no figure, and why. */
@@ -54,15 +59,21 @@ interface Session {
   /** CPU time in microseconds and memory in bytes of the process under test. */
   readonly cpu: () => Promise<number>
   readonly memory: () => Promise<number>
+  /** Nothing where no profile is wanted. */
+  readonly beginProfile: () => Promise<unknown>
+  readonly endProfile: () => Promise<Shares | undefined>
 }
 
 /** CPU time per message while something is done; at both ends of it nothing is in flight. */
 const costOf = async (session: Session, act: () => Promise<Finished>): Promise<Sample> => {
+  await session.beginProfile()
   const before = await session.cpu()
   const { count, seconds, cpuMicros } = await act()
   const after = await session.cpu()
+  const shares = await session.endProfile()
   if (count === 0) throw new RunFailed("nothing was done in the measured window")
-  return { cost: (after - before) / count, load: cpuMicros / count, perSecond: count / seconds }
+  const sample = { cost: (after - before) / count, load: cpuMicros / count, perSecond: count / seconds }
+  return shares === undefined ? sample : { ...sample, shares }
 }
 
 /** Handshakes of the first second; then as many as it takes until nothing is compiled any more. */
@@ -171,6 +182,16 @@ export const measure = async (
     memory: async () => {
       serving.send({ _tag: "ReportMemory" })
       return (await during("memory is asked for", serving.receive("Memory"))).bytes
+    },
+    beginProfile: async () => {
+      if (!options.profile) return
+      serving.send({ _tag: "BeginProfile" })
+      await during("a profile begins", serving.receive("Profiling"))
+    },
+    endProfile: async () => {
+      if (!options.profile) return undefined
+      serving.send({ _tag: "EndProfile" })
+      return (await during("a profile ends", serving.receive("Profiled"))).shares
     }
   }
   try {

@@ -1,6 +1,7 @@
 import type { Server } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { cpuMicros, type FromServer, type ToServer } from "../messages.js"
+import { beginProfile, endProfile } from "../profile.js"
 
 const report = (message: FromServer): void => {
   process.send?.(message)
@@ -24,6 +25,11 @@ export const controlled = (dial: (port: number, connections: number) => void = (
         return report({ _tag: "Cpu", micros: cpuMicros() })
       case "ReportMemory":
         return void settledMemory().then((bytes) => report({ _tag: "Memory", bytes }))
+      case "BeginProfile":
+        beginProfile()
+        return report({ _tag: "Profiling" })
+      case "EndProfile":
+        return void endProfile().then((shares) => report({ _tag: "Profiled", shares }))
       case "Dial":
         return dial(message.port, message.connections)
     }

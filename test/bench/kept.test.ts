@@ -57,6 +57,17 @@ Medians of 1 to 2 rounds, 2026-01-02: a CPU, 2 cores, Linux 6, Node 20.1.0; effe
     )
   })
 
+  it("is a table of where the time goes, for what was profiled", () => {
+    const profiles = { ours: { cost: 10, load: 1, perSecond: 1000, shares: { write: 0.5, here: 0.25 } } }
+    assert.include(
+      markdown(keptOf(p3, { ...p1, profiles })),
+      `| µs, in a run with a profiler | all | read, poll | write | zlib | collector | node | V8 | wasm | effect | ws | here | handler |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| P1 here | 10.0 | – | 5.00 | – | – | – | – | – | – | – | 2.50 | – |
+`
+    )
+  })
+
   it("is a chart with a bar for each workload that has ws, and a mark for each other server", () => {
     const svg = chart([p1, p3, resultsOf("P2", { ours: [1] })])
     assert.strictEqual(svg.match(/<rect class="ours"[^>]*><title>/g)?.length, 2)

@@ -56,6 +56,13 @@ describe("what was measured", () => {
     assert.deepStrictEqual(growthVerdicts(all.slice(0, 1)), [])
   })
 
+  it("grows beside bare Node", () => {
+    const all = [10, 100].map((size, i) =>
+      resultsOf(`P14/echo/${size}`, { ours: [[12, 10][i] ?? 0], raw: [[8, 10][i] ?? 0] })
+    )
+    assert.deepStrictEqual(growthVerdicts(all), ["P14/echo/10: +20 % of P14/echo/100, flat (± 20 %); bare Node −20 %"])
+  })
+
   it("makes a table that shows failures", () => {
     const shown = table(resultsOf("P2", { ws: [8.8], ours: [8] }, { failures: { raw: "it ended" } }))
     assert.include(shown, "raw             failed: it ended")
@@ -67,5 +74,13 @@ describe("the guard", () => {
   it("wants 80 % of the floor against ws, and of P2 never less than 1", () => {
     const minimum = (name: string) => Number(guardMinimum(workloadNamed(name)).toFixed(2))
     assert.deepStrictEqual(["P2", "P3", "P5", "P10"].map(minimum), [1, 6.4, 2.8, 2.8])
+  })
+
+  it("says where the time goes, of whom that is known", () => {
+    const profiles = { ours: { cost: 10, load: 1, perSecond: 1000, shares: { write: 0.6, here: 0.399, zlib: 0.001 } } }
+    const shown = table(resultsOf("P2", { ws: [8.8], ours: [8] }, { profiles }))
+    const line = shown.split("\n").find((text) => text.startsWith("  ours      ") && text.includes("6.00"))
+    assert.deepStrictEqual(line?.trim().split(/\s+/), "ours 10.0 – 6.00 – – – – – – – 3.99 –".split(" "))
+    assert.include(shown, "of a profile")
   })
 })
