@@ -45,6 +45,15 @@ const runsOf = (servers: ReadonlyArray<ServerName>, { profile, rounds, workloads
     return sum + rounds * taking.length + (profile ? profiled(workload, taking).length : 0)
   }, 0)
 
+const measureWarm = (server: ServerName, name: string, options: Options): Promise<Sample> =>
+  measure(server, name, { ...options, warmUpSeconds: Math.max(1, options.seconds / 2) })
+
+/** Why a run has no figure; anything else is a fault of the benchmark's own. */
+const reasonOf = (error: unknown): string => {
+  if (error instanceof RunFailed) return error.message
+  throw error
+}
+
 /** Where the time of each goes; those that are not on Node, and memory, have no profile. */
 const profilesOf = async (
   name: string,
@@ -55,7 +64,11 @@ const profilesOf = async (
   const profiles: Partial<Record<ServerName, Sample>> = {}
   for (const server of profiled(name, servers)) {
     tick(`${name} ${server}, profile`)
-    profiles[server] = await measure(server, name, { ...options, warmUpSeconds: Math.max(1, options.seconds / 2) })
+    try {
+      profiles[server] = await measureWarm(server, name, options)
+    } catch (error) {
+      progress(`${name} ${server} has no profile: ${reasonOf(error)}`)
+    }
   }
   return profiles
 }
@@ -70,7 +83,7 @@ const compare = async (
   options: Options,
   tick: (doing: string) => void
 ): Promise<Results> => {
-  const { rounds, seconds } = options
+  const { rounds } = options
   const taking = participants(name, servers)
   const failures: Partial<Record<ServerName, string>> = {}
   const done: Array<Partial<Record<ServerName, Sample>>> = []
@@ -80,15 +93,10 @@ const compare = async (
       tick(`${name} ${server}, round ${i} of ${rounds}`)
       if (failures[server] !== undefined) continue
       try {
-        round[server] = await measure(server, name, {
-          ...options,
-          profile: false,
-          warmUpSeconds: Math.max(1, seconds / 2)
-        })
+        round[server] = await measureWarm(server, name, { ...options, profile: false })
       } catch (error) {
-        if (!(error instanceof RunFailed)) throw error
-        failures[server] = error.message
-        progress(`${name} ${server} failed: ${error.message}`)
+        failures[server] = reasonOf(error)
+        progress(`${name} ${server} failed: ${failures[server]}`)
       }
     }
     done.push(round)

@@ -30,6 +30,9 @@ const headings: Readonly<Record<ServerName, string>> = {
   before: "here, before"
 }
 
+/** Those whose profiles are shown: what Node takes, what is taken today, and what is taken here. */
+const profiled: ReadonlyArray<ServerName> = ["raw", "ws", "ours"]
+
 const tableOf = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |\n`).join("")
 
@@ -76,7 +79,9 @@ export const markdown = ({ absent, machine, results, versions }: Kept): string =
   const costs = results.flatMap((result) => [costRow(result, servers), ...coldRow(result, servers)])
   const targets = results.flatMap(verdicts).map(verdictRow)
   const profiles = results.flatMap((result) =>
-    profileRows(result).map(([server, cells]) => [`${result.workload} ${headings[server]}`, ...cells])
+    profileRows(result)
+      .filter(([server]) => profiled.includes(server))
+      .map(([server, cells]) => [`${result.workload} ${headings[server]}`, ...cells])
   )
   const growth = growthVerdicts(results).map((line) => `- ${line}\n`)
   const days = [...new Set(results.map(({ date }) => date.slice(0, 10)))].sort()

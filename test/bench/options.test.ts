@@ -22,6 +22,10 @@ describe("the benchmark's options", () => {
     assert.deepStrictEqual(parseOptions(["--servers", "ours-loop,ws"]).servers, ["ours-loop", "ws"])
   })
 
+  it("ask for a profile, or not", () => {
+    assert.deepStrictEqual([[], ["--profile"]].map((args) => parseOptions(args).profile), [false, true])
+  })
+
   it("leave the guard no choice of servers", () => {
     const { mode, seconds, servers } = parseOptions(["--guard", "--servers", "raw"])
     assert.deepStrictEqual({ mode, seconds, servers }, { mode: "guard", seconds: 1, servers: ["ws", "ours"] })
