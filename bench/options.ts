@@ -11,7 +11,7 @@ Workloads: P1 … P14, or one of a group, as P9/tls; unless told otherwise P2 P3
                       ${serverNames.join(", ")}
   --rounds N          runs of each server and workload (5)
   --seconds S         length of the measured window (2)
-  --handshakes N      handshakes of the warm-up in P8 (20000)
+  --handshakes N      handshakes of the warm-up in P8, P14/accept and P14/drop (20000)
   --before DIR        beside them ours as it is in DIR, a checkout of another commit with its packages installed
   --json FILE         keeps every sample, with machine, versions and date; workloads that are in FILE are replaced
   --profile           one more run of each on Node with V8's profiler, which says where the time goes

@@ -33,6 +33,12 @@ const headings: Readonly<Record<ServerName, string>> = {
 /** Those whose profiles are shown: what Node takes, what is taken today, and what is taken here. */
 const profiled: ReadonlyArray<ServerName> = ["raw", "ws", "ours"]
 
+/** Where a goal is not reached, or where there is none. */
+const isShort = (results: Results): boolean => {
+  const all = verdicts(results)
+  return all.length === 0 || all.some(({ reached }) => reached !== "goal")
+}
+
 const tableOf = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |\n`).join("")
 
@@ -78,7 +84,7 @@ export const markdown = ({ absent, machine, results, versions }: Kept): string =
   )
   const costs = results.flatMap((result) => [costRow(result, servers), ...coldRow(result, servers)])
   const targets = results.flatMap(verdicts).map(verdictRow)
-  const profiles = results.flatMap((result) =>
+  const profiles = results.filter(isShort).flatMap((result) =>
     profileRows(result)
       .filter(([server]) => profiled.includes(server))
       .map(([server, cells]) => [`${result.workload} ${headings[server]}`, ...cells])

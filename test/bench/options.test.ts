@@ -23,7 +23,10 @@ describe("the benchmark's options", () => {
   })
 
   it("ask for a profile, or not", () => {
-    assert.deepStrictEqual([[], ["--profile"]].map((args) => parseOptions(args).profile), [false, true])
+    assert.deepStrictEqual(
+      [[], ["--profile"]].map((args) => parseOptions(args).profile),
+      [false, true]
+    )
   })
 
   it("leave the guard no choice of servers", () => {
