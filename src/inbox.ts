@@ -26,6 +26,16 @@ const OVERHEAD = 64
 /** So many places before the first message are worth a move, and so many empty ones worth new memory. */
 const MOVED_FROM = 1024
 
+/**
+ * Lists for messages, lent to inboxes that have some: a place that was used for the last chunk is in the processor's caches,
+ * where one of a connection's own has left them since its last chunk. Places are used again, as to shrink and grow a list costs
+ * more than a message.
+ */
+const lists: Array<Array<unknown>> = []
+const LISTS = 64
+
+const none: Array<never> = []
+
 const sizeOf = (message: unknown): number => OVERHEAD + lengthOf(message)
 
 /** Of a message, or of a part of one. */
@@ -47,8 +57,8 @@ export interface Supplier {
 type Fiber = RuntimeFiber<unknown, unknown>
 
 export class Inbox<A = Message> {
-  /** Messages are items[head, tail); the places are used again, as to shrink and grow an array costs more than a message. */
-  private items: Array<A | undefined> = []
+  /** Messages are items[head, tail); where there are none it is nobody's. */
+  private items: Array<A | undefined> = none
   private head = 0
   private tail = 0
   /** Bytes, with the overhead of each message. */
@@ -72,6 +82,7 @@ export class Inbox<A = Message> {
 
   /** Adds a message; `wake` follows when the chunk that it came in is read. */
   push(message: A): void {
+    if (this.tail === 0) this.items = (lists.pop() ?? []) as Array<A | undefined>
     this.items[this.tail++] = message
     this.size += sizeOf(message)
   }
@@ -200,9 +211,11 @@ export class Inbox<A = Message> {
   }
 
   private rewind(): void {
+    const { items } = this
+    this.items = none
     this.head = 0
     this.tail = 0
-    if (this.items.length > MOVED_FROM) this.items = []
+    if (items.length <= MOVED_FROM && lists.length < LISTS) lists.push(items)
   }
 
   /** Takes messages off the front for as long as they satisfy a predicate. */
