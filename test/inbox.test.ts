@@ -27,7 +27,7 @@ const make = (highWaterMark = 1000) => {
 }
 
 describe("D4: the messages of an inbox", () => {
-  it("come out as they went in, however they are taken", () => {
+  it("come out as they went in, however they are taken, and of no other inbox", () => {
     const step = FastCheck.oneof(
       FastCheck.record({ _tag: FastCheck.constant("Push" as const), count: FastCheck.nat(1500) }),
       FastCheck.record({ _tag: FastCheck.constant("Take" as const), count: FastCheck.nat(1500) }),
@@ -35,11 +35,11 @@ describe("D4: the messages of an inbox", () => {
       FastCheck.record({ _tag: FastCheck.constant("Drop" as const), below: FastCheck.nat(3000) })
     )
     FastCheck.assert(
-      FastCheck.property(FastCheck.array(step, { maxLength: 20 }), (steps) => {
-        const { inbox } = make()
-        const expected: Array<string> = []
+      FastCheck.property(FastCheck.array(FastCheck.tuple(FastCheck.nat(2), step), { maxLength: 30 }), (steps) => {
+        const ends = Array.from({ length: 3 }, () => ({ inbox: make().inbox, expected: [] as Array<string> }))
         let next = 0
-        for (const step of steps) {
+        for (const [at, step] of steps) {
+          const { expected, inbox } = ends[at]!
           if (step._tag === "Push") {
             for (let i = 0; i < step.count; i++) {
               inbox.push(String(next))
