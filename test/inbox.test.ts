@@ -59,7 +59,7 @@ describe("D4: the messages of an inbox", () => {
           assert.strictEqual(inbox.isReady, expected.length > 0)
         }
       }),
-      { numRuns: 50, seed: 1 }
+      { numRuns: 300, seed: 1 }
     )
   })
 
