@@ -7,6 +7,7 @@ import type { LiveConnection } from "./liveConnection.js"
 import * as CloseCode from "./protocol/CloseCode.js"
 import type { Codec, Common, Eventual } from "./protocol/Extension.js"
 import * as Frame from "./protocol/Frame.js"
+import { copyOf } from "./protocol/native.js"
 import * as utf8 from "./protocol/utf8.js"
 
 /** One message to many connections: encoded once, compressed once, the same bytes for everybody. */
@@ -25,6 +26,7 @@ class Shared {
   private readonly compress: boolean | undefined
   private readonly encoding: Encoding | undefined
   private made: Uint8Array | undefined
+  private kept: Message | undefined
 
   constructor(message: Message, compress: boolean | undefined, encoding: Encoding | undefined) {
     this.message = message
@@ -38,6 +40,12 @@ class Shared {
     return this.made
   }
 
+  /** For who encodes it by itself, and may not be done with it when the broadcast is: a copy, as well. */
+  private get own(): Message {
+    this.kept ??= typeof this.message === "string" ? this.message : copyOf(this.message, 0, this.message.length)
+    return this.kept
+  }
+
   put({ lifecycle }: LiveConnection): boolean {
     const { outbox } = lifecycle
     const commonCodec = commonCodecOf(lifecycle)
@@ -48,7 +56,7 @@ class Shared {
       outbox.frames(this.encoding?.frame ?? this.plain)
       if (this.encoding?.frame !== undefined) commonCodec.common?.restart()
     } else {
-      return outbox.message(this.message, this.compress)
+      return outbox.message(this.own, this.compress)
     }
     return true
   }
@@ -81,6 +89,15 @@ const leastOf = (connections: ReadonlyArray<LiveConnection>): Codec | undefined 
   return least
 }
 
+/** Somebody else's code may fail: then each connection is left to do by itself what it can. */
+const encodedBy = (common: Common, message: Message, compress: boolean | undefined) => {
+  try {
+    return common.encode(bytesOf(message), compress)
+  } catch {
+    return "failed"
+  }
+}
+
 const share = (
   connections: ReadonlyArray<LiveConnection>,
   message: Message,
@@ -90,7 +107,8 @@ const share = (
   const common = codec?.common
   if (codec === undefined || common === undefined) return new Shared(message, compress, undefined)
   const withFrame = (frame: Uint8Array | undefined) => new Shared(message, compress, { codec, common, frame })
-  const encoded = common.encode(bytesOf(message), compress)
+  const encoded = encodedBy(common, message, compress)
+  if (encoded === "failed") return new Shared(message, compress, undefined)
   if (typeof encoded === "function") {
     return (done) => encoded((payload) => done(withFrame(frameOf(message, payload, codec.rsv))))
   }
@@ -166,28 +184,27 @@ class Delivery {
 
 export const broadcast = (
   all: ReadonlyArray<LiveConnection>,
+  hasExtensions: boolean,
   message: Message,
   { compress, slowPeers = "close", to }: BroadcastOptions
 ): Effect.Effect<BroadcastReport> => {
-  const delivery = new Delivery(slowPeers)
-  const plain = new Shared(message, compress, undefined)
-  const extended: Array<LiveConnection> = []
-  // Somebody else's function sees all of them before the first is sent anything.
-  const wanted = to === undefined ? all : all.filter((one) => one.lifecycle.isOpen && to(one))
-  for (const connection of wanted) {
-    const { lifecycle } = connection
-    if (!lifecycle.isOpen) continue
-    // Who has no extensions is dealt with in one look: with thousands of connections each further look is at memory that no
-    // cache has any more.
-    if (lifecycle.codecs.length === 0) delivery.to(connection, plain)
-    else extended.push(connection)
-  }
-  if (extended.length === 0) return delivery.report
-  const deliver = (shared: Shared): Effect.Effect<BroadcastReport> => {
-    for (const connection of extended) delivery.to(connection, shared)
+  const deliver = (connections: ReadonlyArray<LiveConnection>, shared: Shared): Effect.Effect<BroadcastReport> => {
+    const delivery = new Delivery(slowPeers)
+    for (const connection of connections) delivery.to(connection, shared)
     return delivery.report
   }
-  const shared = share(extended, message, compress)
-  if (typeof shared !== "function") return deliver(shared)
-  return Effect.async<BroadcastReport>((resume) => shared((shared) => resume(Effect.suspend(() => deliver(shared)))))
+  if (!hasExtensions && to === undefined) {
+    // One look at each is enough: with thousands of connections another one is at memory that has left the caches.
+    const delivery = new Delivery(slowPeers)
+    const shared = new Shared(message, compress, undefined)
+    for (const connection of all) if (connection.lifecycle.isOpen) delivery.to(connection, shared)
+    return delivery.report
+  }
+  const connections = all.filter((one) => one.lifecycle.isOpen && (to === undefined || to(one)))
+  const shared = share(connections, message, compress)
+  if (typeof shared !== "function") return deliver(connections, shared)
+  // Nobody has it before all can have it, so that two broadcasts come in the same order everywhere.
+  return Effect.async<BroadcastReport>((resume) =>
+    shared((shared) => resume(Effect.suspend(() => deliver(connections, shared))))
+  )
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { type Connection, ConnectionRegistry, Deflate, WebSocketClient, WebSocketServer } from "effect-websockets"
 import { NodeDeflate } from "effect-websockets/node"
 import { Testing } from "effect-websockets/testing"
@@ -112,5 +112,43 @@ describe("D8: a broadcast to connections with compression", () => {
       }
       assert.deepStrictEqual(deflated, ["15 fresh: 5"])
     }).pipe(Effect.provide(layer))
+  })
+
+  it.scoped("comes to all in the order of the broadcasts, though a large one takes its time to compress", () =>
+    Effect.gen(function* () {
+      const { connections, context } = yield* served([true, false])
+      const { broadcast } = yield* Effect.provide(ConnectionRegistry.ConnectionRegistry, context)
+      const large = yield* Effect.fork(broadcast(text(100_000)))
+      yield* Effect.yieldNow()
+      yield* broadcast("small")
+      yield* Fiber.join(large)
+      const [one, other] = yield* Effect.forEach(connections, (connection) =>
+        Effect.map(Effect.replicateEffect(connection.receive, 2), (all) => all.map(({ length }) => length))
+      )
+      assert.deepStrictEqual(one, other)
+    }).pipe(Effect.provide(NodeDeflate.layer))
+  )
+
+  it.scoped("is missed by whose compressor throws, and by nobody else", () => {
+    const broken: Deflate.Service = {
+      ...NodeDeflate.service,
+      deflater: (options) => {
+        const deflater = NodeDeflate.service.deflater(options)
+        return {
+          deflate: () => {
+            throw new Error("broken")
+          },
+          reset: () => deflater.reset(),
+          end: () => deflater.end()
+        }
+      }
+    }
+    return Effect.gen(function* () {
+      const { connections, context } = yield* served([true, false])
+      const { broadcast } = yield* Effect.provide(ConnectionRegistry.ConnectionRegistry, context)
+      const { missed, sent } = yield* broadcast(text(5000))
+      assert.deepStrictEqual([sent, missed.length], [1, 1])
+      assert.strictEqual((yield* connections[1]!.receive).length, 5000)
+    }).pipe(Effect.provide(Deflate.layer(broken)))
   })
 })
