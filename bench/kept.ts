@@ -43,8 +43,12 @@ export const merge = (older: Kept | undefined, newer: Kept): Kept => {
       "what is kept is of another machine or of other versions, which can't be compared: take another file"
     )
   }
-  const isNew = ({ workload }: Results) => newer.results.some((result) => result.workload === workload)
-  const results = [...older.results.filter((result) => !isNew(result)), ...newer.results]
+  const named = (all: ReadonlyArray<Results>, workload: string) => all.find((result) => result.workload === workload)
+  const renewed = newer.results.map((result): Results => {
+    const before = named(older.results, result.workload)
+    return result.rounds.length > 0 || before === undefined ? result : { ...before, profiles: result.profiles ?? {} }
+  })
+  const results = [...older.results.filter(({ workload }) => named(newer.results, workload) === undefined), ...renewed]
   const place = ({ workload }: Results) => workloadNames.indexOf(workload)
   return { ...newer, results: results.sort((a, b) => place(a) - place(b)) }
 }

@@ -9,9 +9,9 @@ Workloads: P1 … P14, or one of a group, as P9/tls; unless told otherwise P2 P3
   --workloads P2,P3   the same
   --servers ours,ws   these, unless told otherwise all that the machine has:
                       ${serverNames.join(", ")}
-  --rounds N          runs of each server and workload (5)
+  --rounds N          runs of each server and workload (5); 0 for nothing but a profile
   --seconds S         length of the measured window (2)
-  --handshakes N      handshakes of the warm-up in P8, P14/accept and P14/drop (20000)
+  --handshakes N      handshakes of the warm-up in P8 (20000)
   --before DIR        beside them ours as it is in DIR, a checkout of another commit with its packages installed
   --json FILE         keeps every sample, with machine, versions and date; workloads that are in FILE are replaced
   --profile           one more run of each on Node with V8's profiler, which says where the time goes
@@ -78,7 +78,7 @@ export const parseOptions = (args: ReadonlyArray<string>): Options => {
     workloads: named.length > 0 ? [...new Set(named)] : mode === "selfTest" ? tested : guarded,
     // The guard judges ours against ws, whatever else is asked for.
     servers: mode === "guard" ? ["ws", "ours"] : values.servers?.split(",").map(serverOf),
-    rounds: Math.ceil(positive("rounds", values.rounds, 5)),
+    rounds: values.profile && values.rounds === "0" ? 0 : Math.ceil(positive("rounds", values.rounds, 5)),
     seconds: positive("seconds", values.seconds, mode === "guard" ? 1 : 2),
     handshakes: Math.ceil(positive("handshakes", values.handshakes, 20_000)),
     before: values.before,

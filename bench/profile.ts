@@ -1,12 +1,13 @@
 import { type Profiler, Session } from "node:inspector"
 
 /**
- * Where the CPU time of a process goes, by V8's sampling profiler: whose code is on top of the stack. What the system
- * does for a write counts as write; its reads and polls happen outside of any JavaScript, in libuv's loop.
+ * Where the CPU time of a process goes: whose code V8's sampling profiler finds on top of the stack. What the system does for
+ * a write counts as write. Reads and polls happen in libuv's loop, which the profiler takes for idle, and other threads it
+ * does not see at all: theirs is what is left of the CPU time of the process.
  */
 
 export const parts = [
-  "read, poll",
+  "read, poll, threads",
   "write",
   "zlib",
   "collector",
@@ -21,28 +22,32 @@ export const parts = [
 
 export type Part = (typeof parts)[number]
 
-/** Of each part the share of the time in which the process was not idle. */
+/** Of each part the share of the CPU time. */
 export type Shares = Readonly<Partial<Record<Part, number>>>
 
 const samplingMicros = 200
 
 const session = new Session()
+let before: NodeJS.CpuUsage
 
 export const beginProfile = (): void => {
   session.connect()
   session.post("Profiler.enable")
   session.post("Profiler.setSamplingInterval", { interval: samplingMicros })
   session.post("Profiler.start")
+  before = process.cpuUsage()
 }
 
-export const endProfile = (): Promise<Shares> =>
-  new Promise((resolve, reject) => {
+export const endProfile = (): Promise<Shares> => {
+  const { system, user } = process.cpuUsage(before)
+  return new Promise((resolve, reject) => {
     session.post("Profiler.stop", (error, result) => {
       session.disconnect()
-      if (error === null) resolve(sharesOf(result.profile))
+      if (error === null) resolve(sharesOf(result.profile, system + user))
       else reject(error)
     })
   })
+}
 
 /** Methods of node's handles, in which the system writes. */
 const writes = new Set([
@@ -58,10 +63,9 @@ const writes = new Set([
 /** Methods of a handle of zlib's; where it works in another thread it is under nobody's name here. */
 const deflates = new Set(["write", "writeSync"])
 
-/** Where bare V8 functions and methods of node's own handles are: nowhere. */
+/** Bare V8 functions and methods of node's own handles are in no file; what runs no JavaScript is left for the rest. */
 const nativePart = (name: string): Part | undefined => {
-  if (name === "(idle)" || name === "(root)") return undefined
-  if (name === "(program)") return "read, poll"
+  if (name === "(idle)" || name === "(root)" || name === "(program)") return undefined
   if (name === "(garbage collector)") return "collector"
   if (writes.has(name)) return "write"
   return deflates.has(name) ? "zlib" : "V8"
@@ -76,15 +80,21 @@ export const partOf = ({ functionName, url }: Pick<Profiler.ProfileNode["callFra
   return url.includes("/bench/") || url.includes("/node_modules/") ? "handler" : "here"
 }
 
-export const sharesOf = ({ nodes, samples = [] }: Pick<Profiler.Profile, "nodes" | "samples">): Shares => {
+export const sharesOf = (
+  { nodes, samples = [], timeDeltas = [] }: Pick<Profiler.Profile, "nodes" | "samples" | "timeDeltas">,
+  cpuMicros: number
+): Shares => {
   const partOfId = new Map(nodes.map(({ callFrame, id }) => [id, partOf(callFrame)]))
-  const counts: Partial<Record<Part, number>> = {}
-  let all = 0
-  for (const id of samples) {
+  const times: Partial<Record<Part, number>> = {}
+  let rest = cpuMicros
+  samples.forEach((id, i) => {
     const part = partOfId.get(id)
-    if (part === undefined) continue
-    counts[part] = (counts[part] ?? 0) + 1
-    all++
-  }
-  return Object.fromEntries(Object.entries(counts).map(([part, count]) => [part, count / all]))
+    if (part === undefined) return
+    // A sample stands for the time until the next one.
+    const time = timeDeltas[i + 1] ?? 0
+    times[part] = (times[part] ?? 0) + time
+    rest -= time
+  })
+  const all = { "read, poll, threads": Math.max(0, rest), ...times }
+  return Object.fromEntries(Object.entries(all).map(([part, time]) => [part, time / cpuMicros]))
 }

@@ -95,13 +95,13 @@ export const markdown = ({ absent, machine, results, versions }: Kept): string =
   return [
     tableOf(["", "", ...servers.map((name) => headings[name]), "here against `ws`"], costs),
     ...(targets.length === 0 ? [] : ["\n", tableOf(["", "here", "", "floor", "goal", ""], targets)]),
-    ...(profiles.length === 0 ? [] : ["\n", tableOf(["µs, in a run with a profiler", "all", ...parts], profiles)]),
     ...(growth.length === 0 ? [] : ["\n", ...growth]),
-    `\nMedians of ${rounds(results)} rounds, ${days.join(" and ")}: ${machine.cpu}, ${machine.cores} cores` +
+    `\nMedians of ${rounds(results)} rounds, also of the ratios in each round, ${days.join(" and ")}: ${machine.cpu}, ${machine.cores} cores` +
       `${machine.pinned ? "" : ", processes not pinned"}, ${machine.system}, Node ${machine.node.slice(1)}; ` +
       `${Object.entries(versions)
         .map(([name, version]) => `${name} ${version}`)
-        .join(", ")}.${missing.join("")}\n`
+        .join(", ")}.${missing.join("")}\n`,
+    ...(profiles.length === 0 ? [] : ["\n", tableOf(["one run with a profiler, µs", "all", ...parts], profiles)])
   ].join("")
 }
 

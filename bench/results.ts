@@ -192,7 +192,7 @@ const profileLines = (results: Results): ReadonlyArray<string> => {
   const rows = profileRows(results)
   if (rows.length === 0) return []
   const line = (first: string, cells: ReadonlyArray<string>) =>
-    `  ${first.padEnd(16)}${cells.map((cell) => cell.padStart(11)).join("")}`
+    `  ${first.padEnd(16)}${cells.map((cell, i) => cell.padStart(i === 1 ? 21 : 11)).join("")}`
   return [line("of a profile", ["all", ...parts]), ...rows.map(([server, cells]) => line(server, cells))]
 }
 

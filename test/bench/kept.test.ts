@@ -31,6 +31,12 @@ describe("what is kept of a run", () => {
     assert.deepStrictEqual(merge(undefined, keptOf(p1)), keptOf(p1))
   })
 
+  it("keeps its rounds where only profiles are new", () => {
+    const profiles = { ours: { cost: 10, load: 1, perSecond: 1000, shares: { write: 0.5 } } }
+    const again = { ...resultsOf("P3", { ours: [] }), profiles }
+    assert.deepStrictEqual(merge(keptOf(p1, p3), keptOf(again)), keptOf(p1, { ...p3, profiles }))
+  })
+
   it("is not mixed with that of another machine or of other versions", () => {
     const other = { ...keptOf(p3), versions: { ws: "9.0.0" } }
     assert.throws(() => merge(keptOf(p1), other), "other versions")
@@ -52,7 +58,7 @@ describe("what is shown of a run", () => {
 | P1 | against ws | 1.30 | 1.10 | 1.30 | goal reached |
 | P3 | against ws | 12.0 | 8.00 | 14.0 | floor reached |
 
-Medians of 1 to 2 rounds, 2026-01-02: a CPU, 2 cores, Linux 6, Node 20.1.0; effect-websockets 0.1.0, ws 8.0.0. uws is missing: it is not installed.
+Medians of 1 to 2 rounds, also of the ratios in each round, 2026-01-02: a CPU, 2 cores, Linux 6, Node 20.1.0; effect-websockets 0.1.0, ws 8.0.0. uws is missing: it is not installed.
 `
     )
   })
@@ -65,7 +71,7 @@ Medians of 1 to 2 rounds, 2026-01-02: a CPU, 2 cores, Linux 6, Node 20.1.0; effe
     assert.notInclude(shown, "| P3 here, `receive` loop")
     assert.include(
       shown,
-      `| µs, in a run with a profiler | all | read, poll | write | zlib | collector | node | V8 | wasm | effect | ws | here | handler |
+      `| one run with a profiler, µs | all | read, poll, threads | write | zlib | collector | node | V8 | wasm | effect | ws | here | handler |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 | P3 here | 10.0 | – | 5.00 | – | – | – | – | – | – | – | 2.50 | – |
 `
