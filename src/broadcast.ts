@@ -120,13 +120,15 @@ class Delivery {
   private sent = 0
   private readonly missed: Array<LiveConnection> = []
   private waiting: Array<Effect.Effect<void>> | undefined
+  private readonly shared: Shared
   private readonly slowPeers: NonNullable<BroadcastOptions["slowPeers"]>
 
-  constructor(slowPeers: NonNullable<BroadcastOptions["slowPeers"]>) {
+  constructor(shared: Shared, slowPeers: NonNullable<BroadcastOptions["slowPeers"]>) {
+    this.shared = shared
     this.slowPeers = slowPeers
   }
 
-  to(connection: LiveConnection, shared: Shared): void {
+  to(connection: LiveConnection): void {
     const { slowPeers } = this
     const { lifecycle } = connection
     const { outbox } = lifecycle
@@ -134,12 +136,12 @@ class Delivery {
       // Closed meanwhile, as the message took its time to encode.
       this.missed.push(connection)
     } else if (outbox.isFree) {
-      this.give(connection, shared)
+      this.give(connection)
     } else if (slowPeers === "suspend" || (!outbox.isFull() && !outbox.isOpenForMessages)) {
       // Above the mark, or behind a message in fragments that is below it.
-      this.wait(connection, shared)
+      this.wait(connection)
     } else if (!outbox.isFull() || (slowPeers === "dropOldest" && outbox.dropOldest())) {
-      this.give(connection, shared)
+      this.give(connection)
     } else {
       this.missed.push(connection)
       if (slowPeers === "close") {
@@ -148,9 +150,9 @@ class Delivery {
     }
   }
 
-  private give(connection: LiveConnection, shared: Shared): void {
+  private give(connection: LiveConnection): void {
     try {
-      shared.put(connection)
+      this.shared.put(connection)
       this.sent++
     } catch {
       // An extension of that connection has failed, and the others have nothing to do with it.
@@ -158,9 +160,9 @@ class Delivery {
     }
   }
 
-  private wait(connection: LiveConnection, shared: Shared): void {
+  private wait(connection: LiveConnection): void {
     const one = Effect.match(
-      connection.inTurn(() => shared.put(connection)),
+      connection.inTurn(() => this.shared.put(connection)),
       {
         onSuccess: () => void this.sent++,
         onFailure: () => void this.missed.push(connection)
@@ -189,15 +191,14 @@ export const broadcast = (
   { compress, slowPeers = "close", to }: BroadcastOptions
 ): Effect.Effect<BroadcastReport> => {
   const deliver = (connections: ReadonlyArray<LiveConnection>, shared: Shared): Effect.Effect<BroadcastReport> => {
-    const delivery = new Delivery(slowPeers)
-    for (const connection of connections) delivery.to(connection, shared)
+    const delivery = new Delivery(shared, slowPeers)
+    for (const connection of connections) delivery.to(connection)
     return delivery.report
   }
   if (!hasExtensions && to === undefined) {
     // One look at each is enough: with thousands of connections another one is at memory that has left the caches.
-    const delivery = new Delivery(slowPeers)
-    const shared = new Shared(message, compress, undefined)
-    for (const connection of all) if (connection.lifecycle.isOpen) delivery.to(connection, shared)
+    const delivery = new Delivery(new Shared(message, compress, undefined), slowPeers)
+    for (const connection of all) if (connection.lifecycle.isOpen) delivery.to(connection)
     return delivery.report
   }
   const connections = all.filter((one) => one.lifecycle.isOpen && (to === undefined || to(one)))
