@@ -76,8 +76,8 @@ export interface Registry {
 /** @internal */
 export const unsafeMake = (): Registry => {
   const live = new Roster<LiveConnection>()
-  /** How many of them have extensions. */
-  let extended = 0
+  /** Whether one of them has had extensions: then a broadcast looks for those who have. */
+  let hasExtensions = false
   /** Made when somebody first looks one up. */
   let byId: Map<number, LiveConnection> | undefined
   const listeners = new Set<(change: Change) => void>()
@@ -104,7 +104,7 @@ export const unsafeMake = (): Registry => {
         ),
       { bufferSize: CHANGES_KEPT, strategy: "sliding" }
     ),
-    broadcast: (message, options = {}) => Effect.suspend(() => broadcast(live.all, extended > 0, message, options)),
+    broadcast: (message, options = {}) => Effect.suspend(() => broadcast(live.all, hasExtensions, message, options)),
     closeAll: (close) =>
       Effect.suspend(() =>
         Effect.forEach(live.all, (connection) => connection.close(close), {
@@ -117,15 +117,13 @@ export const unsafeMake = (): Registry => {
     service,
     add: (connection) => {
       live.add(connection)
-      if (connection.lifecycle.codecs.length > 0) extended++
+      hasExtensions ||= connection.lifecycle.codecs.length > 0
       byId?.set(connection.id, connection)
       tell({ _tag: "Joined", connection })
     },
     remove: (connection) => {
       byId?.delete(connection.id)
-      if (!live.remove(connection)) return
-      if (connection.lifecycle.codecs.length > 0) extended--
-      tell({ _tag: "Left", connection })
+      if (live.remove(connection)) tell({ _tag: "Left", connection })
     },
     each: (run) => {
       for (const { lifecycle } of live.all) run(lifecycle)
